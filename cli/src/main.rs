@@ -1,0 +1,2 @@
+//! The `moqt` command.
+fn main() {}

@@ -1,0 +1,5 @@
+//! Bytes and meanings of MoQT.
+
+mod version;
+
+pub use version::Version;
