@@ -1,0 +1,35 @@
+//! The variable-length integer of RFC 9000 §16: 1, 2, 4 or 8 bytes, the two high bits of the first tell which.
+
+/// The largest value that the wire can carry: 2^62 - 1.
+pub const MAX: u64 = (1 << 62) - 1;
+
+/// Reads an integer from the front of `bytes`: its value and its length. `None` if it is not all there.
+///
+/// Longer forms than needed are accepted everywhere (draft-14 §1.4, draft-16 §1.4: the shortest is a SHOULD).
+#[inline]
+pub fn decode(bytes: &[u8]) -> Option<(u64, usize)> {
+    let first = *bytes.first()?;
+    match first >> 6 {
+        0 => Some((u64::from(first), 1)),
+        1 => Some((u64::from(u16::from_be_bytes([first & 0x3f, *bytes.get(1)?])), 2)),
+        2 => {
+            let all: [u8; 4] = bytes.get(..4)?.try_into().ok()?;
+            Some((u64::from(u32::from_be_bytes(all)) & 0x3fff_ffff, 4))
+        }
+        _ => {
+            let all: [u8; 8] = bytes.get(..8)?.try_into().ok()?;
+            Some((u64::from_be_bytes(all) & MAX, 8))
+        }
+    }
+}
+
+/// How many bytes the shortest form of `value` takes. Values over [`MAX`] have none and count as 8.
+#[inline]
+pub const fn length(value: u64) -> usize {
+    match value {
+        0..=0x3f => 1,
+        0x40..=0x3fff => 2,
+        0x4000..=0x3fff_ffff => 4,
+        _ => 8,
+    }
+}

@@ -1,0 +1,58 @@
+//! The bytes of a fetch stream that are not payload.
+
+use bytes::Bytes;
+
+use super::FetchCursor;
+use super::subgroup_writer::written;
+use crate::buf::Writer;
+use crate::draft::Draft;
+use crate::error::EncodeError;
+use crate::model::{FetchItem, Opening, RequestId};
+
+/// Writes the headers and markers of a fetch stream. Behind an object the caller sends its payload, all of it: the writer
+/// never sees it.
+#[derive(Debug)]
+pub struct FetchWriter {
+    draft: &'static dyn Draft,
+    request_id: RequestId,
+    cursor: FetchCursor,
+    w: Writer,
+}
+
+impl FetchWriter {
+    /// A writer at the start of the stream that answers a FETCH.
+    pub fn new(draft: &'static dyn Draft, request_id: RequestId) -> Self {
+        Self { draft, request_id, cursor: FetchCursor::default(), w: Writer::new() }
+    }
+
+    /// Where the stream stands.
+    pub const fn position(&self) -> &FetchCursor {
+        &self.cursor
+    }
+
+    /// The first bytes of the stream.
+    ///
+    /// # Errors
+    /// The Request ID is over 2^62-1.
+    pub fn opening(&mut self) -> Result<Bytes, EncodeError> {
+        let opening = Opening::Fetch(self.request_id);
+        written(&mut self.w, |w| self.draft.encode_opening(&opening, w))
+    }
+
+    /// The bytes of an item, without payload.
+    ///
+    /// # Errors
+    /// The draft cannot express the item; or it is an object that does not ascend in its group (draft-14 §2.5, draft-16
+    /// §2.4.2). The stream then stands where it stood.
+    pub fn item(&mut self, item: &FetchItem) -> Result<Bytes, EncodeError> {
+        if let (FetchItem::Object(object), Some(before)) = (item, self.cursor.location)
+            && object.location.group == before.group
+            && object.location.object <= before.object
+        {
+            return Err(EncodeError::Inexpressible("Object ID that does not ascend"));
+        }
+        let bytes = written(&mut self.w, |w| self.draft.encode_fetch_item(&self.cursor, item, w))?;
+        self.cursor.advance(item);
+        Ok(bytes)
+    }
+}

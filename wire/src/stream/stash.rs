@@ -1,0 +1,266 @@
+//! What a data stream has delivered and its reader has not yet consumed.
+
+use std::collections::VecDeque;
+
+use bytes::{Buf, Bytes, BytesMut};
+
+use crate::buf::Reader;
+use crate::error::{DecodeError, Fault};
+
+/// How many bytes of the next chunk a header that straddles two is first looked for in: more than any without extensions.
+const FIRST_LOOK: usize = 32;
+
+/// Up to how many bytes a gathered header is cheaper to copy once more than to allocate for.
+const SHORT: usize = 128;
+
+/// Chunks as they came. Payload leaves as slices of them; only a header that straddles chunks is gathered.
+#[derive(Debug, Default)]
+pub struct Stash {
+    /// The first bytes of a header whose chunks have been used up. They precede `front`.
+    gathered: BytesMut,
+    /// Where short gathered headers are read.
+    room: BytesMut,
+    front: Bytes,
+    later: VecDeque<Bytes>,
+    finished: bool,
+}
+
+impl Stash {
+    /// Adds what the stream delivered.
+    #[inline]
+    pub fn push(&mut self, chunk: Bytes) {
+        if self.front.is_empty() && self.later.is_empty() {
+            self.front = chunk;
+        } else if !chunk.is_empty() {
+            self.later.push_back(chunk);
+        }
+    }
+
+    /// The stream delivers nothing more: FIN has arrived.
+    pub const fn finish(&mut self) {
+        self.finished = true;
+    }
+
+    /// Whether FIN has arrived.
+    pub(super) const fn is_finished(&self) -> bool {
+        self.finished
+    }
+
+    /// Whether everything has been consumed.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.front.is_empty() && self.later.is_empty() && self.gathered.is_empty()
+    }
+
+    /// What `decode` reads from the front; `None` until it is all there.
+    ///
+    /// # Errors
+    /// What `decode` answers, `Incomplete` only if FIN has arrived.
+    #[inline]
+    pub(super) fn header<T>(
+        &mut self,
+        mut decode: impl FnMut(&mut Reader<'_>) -> Result<T, DecodeError>,
+    ) -> Result<Option<T>, DecodeError> {
+        if self.gathered.is_empty() && self.refill() {
+            let mut r = Reader::new(&self.front);
+            match decode(&mut r) {
+                Ok(value) => {
+                    let used = r.offset();
+                    self.front.advance(used);
+                    return Ok(Some(value));
+                }
+                Err(error) if !error.is_incomplete() => return Err(error),
+                Err(_) => self.set_aside(),
+            }
+        }
+        self.straddling(decode)
+    }
+
+    /// At most `limit` bytes of payload: what is left of the first chunk, or a part of it. `None` if there are none yet.
+    ///
+    /// # Errors
+    /// FIN has arrived before them.
+    #[inline]
+    pub(super) fn payload(&mut self, limit: u64) -> Result<Option<Bytes>, DecodeError> {
+        if !self.refill() {
+            return match self.finished {
+                true => Err(DecodeError::new("Object Payload", Fault::Incomplete, 0)),
+                false => Ok(None),
+            };
+        }
+        if limit < self.front.len() as u64 {
+            Ok(Some(self.front.split_to(limit as usize)))
+        } else {
+            Ok(Some(std::mem::take(&mut self.front)))
+        }
+    }
+
+    /// Makes the first chunk one that holds bytes; `false` if there is none.
+    #[inline]
+    fn refill(&mut self) -> bool {
+        while self.front.is_empty() {
+            match self.later.pop_front() {
+                Some(chunk) => self.front = chunk,
+                None => return false,
+            }
+        }
+        true
+    }
+
+    /// Gathers the first chunk, all of which belongs to an unfinished header.
+    #[cold]
+    fn set_aside(&mut self) {
+        self.gathered.extend_from_slice(&self.front);
+        self.front.clear();
+    }
+
+    /// Reads a header whose first bytes are gathered. Of the chunks that follow no more is copied than the header has
+    /// bytes already, or [`FIRST_LOOK`]; what turns out not to belong to it stays in its chunk.
+    #[cold]
+    fn straddling<T>(
+        &mut self,
+        mut decode: impl FnMut(&mut Reader<'_>) -> Result<T, DecodeError>,
+    ) -> Result<Option<T>, DecodeError> {
+        while self.refill() {
+            let had = self.gathered.len();
+            let look = self.front.len().min(had.max(FIRST_LOOK));
+            self.gathered.extend_from_slice(&self.front[..look]);
+            match self.read_gathered(&mut decode) {
+                Ok((value, used)) => {
+                    self.gathered.clear();
+                    self.front.advance(used.saturating_sub(had));
+                    return Ok(Some(value));
+                }
+                Err(error) if !error.is_incomplete() => return Err(error),
+                Err(_) => self.front.advance(look),
+            }
+        }
+        match self.finished {
+            // What FIN leaves unfinished is read once more to name the missing field.
+            true => self.read_gathered(&mut decode).map(|(value, _)| Some(value)),
+            false => Ok(None),
+        }
+    }
+
+    /// A short header is read from a copy in a room that is used again and again, so that it allocates nothing; a long one
+    /// where it has been gathered, which is then given away with it.
+    fn read_gathered<T>(
+        &mut self,
+        decode: &mut impl FnMut(&mut Reader<'_>) -> Result<T, DecodeError>,
+    ) -> Result<(T, usize), DecodeError> {
+        let short = self.gathered.len() <= SHORT;
+        let header = if short {
+            self.room.extend_from_slice(&self.gathered);
+            self.room.split().freeze()
+        } else {
+            std::mem::take(&mut self.gathered).freeze()
+        };
+        let mut r = Reader::new(&header);
+        let read = decode(&mut r).map(|value| (value, r.offset()));
+        if read.is_err() && !short {
+            self.gathered = header.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&shared[..]));
+        }
+        read
+    }
+}
+
+impl From<Bytes> for Stash {
+    fn from(chunk: Bytes) -> Self {
+        Self { front: chunk, ..Self::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::{BufMut, Bytes, BytesMut};
+
+    use super::Stash;
+    use crate::buf::Reader;
+    use crate::error::{DecodeError, Fault};
+
+    /// A length in two bytes, then as many: what stands here for a header with extension headers.
+    fn block(r: &mut Reader<'_>) -> Result<Bytes, DecodeError> {
+        let length = r.u16("length")?;
+        r.bytes(length.into(), "block")
+    }
+
+    fn header(length: u16) -> BytesMut {
+        let mut bytes = BytesMut::new();
+        bytes.put_u16(length);
+        bytes.extend((0..length).map(|at| at as u8));
+        bytes
+    }
+
+    fn lies_within(part: &Bytes, chunk: &Bytes) -> bool {
+        let (part, chunk) = (part.as_ptr_range(), chunk.as_ptr_range());
+        chunk.start <= part.start && part.end <= chunk.end
+    }
+
+    #[test]
+    fn a_header_that_straddles_chunks_leaves_the_payload_behind_it_in_its_chunk() {
+        let mut bytes = header(40);
+        bytes.extend_from_slice(b"payload");
+        let whole = bytes.freeze();
+        for cut in 1..42 {
+            let second = Bytes::copy_from_slice(&whole[cut..]);
+            let mut stash = Stash::from(Bytes::copy_from_slice(&whole[..cut]));
+            assert_eq!(stash.header(block), Ok(None), "cut at {cut}");
+            stash.push(second.clone());
+            assert_eq!(stash.header(block), Ok(Some(whole.slice(2..42))), "cut at {cut}");
+            let payload = stash.payload(7).unwrap().unwrap();
+            assert_eq!(payload, "payload", "cut at {cut}");
+            assert!(lies_within(&payload, &second), "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn chunks_may_all_be_pushed_before_anything_is_read() {
+        let mut stash = Stash::default();
+        for byte in header(3).iter().chain(header(300).iter()).chain(b"xyz") {
+            stash.push(Bytes::copy_from_slice(&[*byte]));
+        }
+        assert_eq!(stash.header(block).unwrap().unwrap().len(), 3);
+        assert_eq!(stash.header(block).unwrap().unwrap().len(), 300);
+        assert_eq!(stash.payload(9), Ok(Some(Bytes::from_static(b"x"))));
+        assert!(!stash.is_empty());
+    }
+
+    #[test]
+    fn fin_inside_a_header_names_the_field_that_is_missing() {
+        for (length, field) in [(1, "length"), (4, "block")] {
+            let mut stash = Stash::from(header(9).freeze().slice(..length));
+            assert_eq!(stash.header(block), Ok(None));
+            stash.finish();
+            let error = stash.header(block).unwrap_err();
+            assert_eq!((error.field, error.fault), (field, Fault::Incomplete));
+        }
+    }
+
+    #[test]
+    fn a_long_header_takes_no_more_room_than_twice_the_bytes_that_came() {
+        let whole = header(60_000).freeze();
+        let mut stash = Stash::default();
+        let info = allocation_counter::measure(|| {
+            for at in (0..30_000).step_by(1_200) {
+                stash.push(whole.slice(at..at + 1_200));
+                assert_eq!(stash.header(block), Ok(None));
+            }
+        });
+        assert!(info.bytes_max < 2 * 30_000 + 1_000, "{} bytes", info.bytes_max);
+    }
+
+    #[test]
+    fn headers_that_straddle_chunks_share_one_buffer() {
+        let mut stash = Stash::default();
+        let chunk = header(10).freeze();
+        let mut read = || {
+            stash.push(chunk.slice(..5));
+            assert!(stash.header(|r| block(r).map(drop)).unwrap().is_none());
+            stash.push(chunk.slice(5..));
+            assert!(stash.header(|r| block(r).map(drop)).unwrap().is_some());
+        };
+        read();
+        let info = allocation_counter::measure(|| (0..100).for_each(|_| read()));
+        assert_eq!(info.count_total, 0);
+    }
+}

@@ -1,0 +1,78 @@
+//! The bytes of a subgroup stream that are not payload.
+
+use bytes::Bytes;
+
+use super::SubgroupCursor;
+use crate::buf::Writer;
+use crate::draft::Draft;
+use crate::error::EncodeError;
+use crate::model::{ObjectHeader, ObjectStatus, Opening, SubgroupHeader};
+
+/// Writes the headers of a subgroup stream. Between two objects the caller sends the first one's payload, all of it: the
+/// writer never sees it.
+#[derive(Debug)]
+pub struct SubgroupWriter {
+    draft: &'static dyn Draft,
+    header: SubgroupHeader,
+    cursor: SubgroupCursor,
+    closed: bool,
+    w: Writer,
+}
+
+impl SubgroupWriter {
+    /// A writer at the start of a stream.
+    pub fn new(draft: &'static dyn Draft, header: SubgroupHeader) -> Self {
+        Self { draft, header, cursor: SubgroupCursor::new(&header), closed: false, w: Writer::new() }
+    }
+
+    /// The stream's header.
+    pub const fn header(&self) -> &SubgroupHeader {
+        &self.header
+    }
+
+    /// The Object ID of the last object, if there is one. The next must be larger.
+    pub const fn position(&self) -> Option<u64> {
+        self.cursor.previous
+    }
+
+    /// The first bytes of the stream.
+    ///
+    /// # Errors
+    /// The draft cannot express the header.
+    pub fn opening(&mut self) -> Result<Bytes, EncodeError> {
+        let opening = Opening::Subgroup(self.header);
+        written(&mut self.w, |w| self.draft.encode_opening(&opening, w))
+    }
+
+    /// The bytes that go before an object's payload.
+    ///
+    /// # Errors
+    /// The draft cannot express the object; its ID is not larger than the one before; or End of Group or End of Track
+    /// has been written. The stream then stands where it stood.
+    pub fn object(&mut self, object: &ObjectHeader) -> Result<Bytes, EncodeError> {
+        if self.closed {
+            return Err(EncodeError::Inexpressible("object behind the end of its group"));
+        }
+        if self.cursor.previous >= Some(object.object_id) {
+            return Err(EncodeError::Inexpressible("Object ID that does not ascend"));
+        }
+        let bytes = written(&mut self.w, |w| self.draft.encode_object(&self.cursor, object, w))?;
+        self.cursor.advance(object.object_id);
+        self.closed = matches!(object.status, ObjectStatus::EndOfGroup | ObjectStatus::EndOfTrack);
+        Ok(bytes)
+    }
+}
+
+/// What `encode` writes; on an error nothing of it remains in `w`.
+pub(super) fn written(
+    w: &mut Writer,
+    encode: impl FnOnce(&mut Writer) -> Result<(), EncodeError>,
+) -> Result<Bytes, EncodeError> {
+    match encode(w) {
+        Ok(()) => Ok(w.take()),
+        Err(error) => {
+            w.truncate(0);
+            Err(error)
+        }
+    }
+}

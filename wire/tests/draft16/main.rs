@@ -1,0 +1,11 @@
+//! draft-ietf-moq-transport-16: every vector of `tests/vectors/draft16` against its meaning, and the rules of the draft.
+
+mod codes;
+mod control;
+mod datagram;
+mod encoder;
+mod lists;
+mod parameters;
+mod refused;
+mod support;
+mod uni;
