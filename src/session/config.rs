@@ -1,0 +1,79 @@
+//! What a session is told at its start: what to say in SETUP, how long to wait, how much to hold.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use moqingbird_wire::model::AuthorizationToken;
+
+/// Which end of the connection a session is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// It opened the connection.
+    Client,
+    /// It accepted the connection.
+    Server,
+}
+
+/// Settings and limits of a session.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// PATH, path and query of a `moqt` URI: for clients over raw QUIC.
+    pub path: Option<Bytes>,
+    /// AUTHORITY, host and port of a `moqt` URI: for clients over raw QUIC.
+    pub authority: Option<Bytes>,
+    /// Whether the peer may send PATH and AUTHORITY: servers over raw QUIC.
+    pub accept_path: bool,
+    /// AUTHORIZATION_TOKEN parameters of SETUP.
+    pub authorization_tokens: Vec<AuthorizationToken>,
+    /// MOQT_IMPLEMENTATION.
+    pub implementation: Option<Bytes>,
+    /// MAX_REQUEST_ID at the start: the peer's Request IDs stay below it, so it allows half as many requests. It is
+    /// raised as requests end.
+    pub max_request_id: u64,
+    /// How many requests of our own may wait for the peer's MAX_REQUEST_ID to grow.
+    pub max_waiting_requests: usize,
+    /// How many data streams of unknown aliases, or before SETUP, are held.
+    pub max_held_streams: usize,
+    /// How many datagrams of unknown aliases are held, and how many bytes they may take together.
+    pub max_held_datagrams: usize,
+    /// How many bytes the held datagrams may take together.
+    pub max_held_datagram_bytes: usize,
+    /// How many namespaces a peer may have told us of, over all its requests.
+    pub max_namespaces: usize,
+    /// Past this many unsent control bytes the session reads no more control messages.
+    pub max_unsent_control_bytes: usize,
+    /// How long SETUP may take.
+    pub setup_timeout: Duration,
+    /// How long the peer may take to answer a request.
+    pub response_timeout: Duration,
+    /// How long a stream or datagram of an unknown alias is held.
+    pub held_timeout: Duration,
+    /// How long counted streams are waited for after PUBLISH_DONE.
+    pub late_stream_timeout: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            path: None,
+            authority: None,
+            accept_path: false,
+            authorization_tokens: Vec::new(),
+            implementation: Some(Bytes::from_static(
+                concat!("moqingbird/", env!("CARGO_PKG_VERSION")).as_bytes(),
+            )),
+            max_request_id: 100,
+            max_waiting_requests: 1_000,
+            max_held_streams: 64,
+            max_held_datagrams: 64,
+            max_held_datagram_bytes: 64 * 1024,
+            max_namespaces: 10_000,
+            max_unsent_control_bytes: 1024 * 1024,
+            setup_timeout: Duration::from_secs(10),
+            response_timeout: Duration::from_secs(10),
+            held_timeout: Duration::from_secs(2),
+            late_stream_timeout: Duration::from_secs(5),
+        }
+    }
+}

@@ -1,0 +1,460 @@
+//! Request IDs, the permission to use them, and the table of open requests (draft-14 §9.1, §9.5, §9.6; draft-16 the
+//! same).
+//!
+//! ```text
+//! ours:   Waiting ── credit ──▶ Asked ── answer ──▶ Granted ──▶ gone
+//! theirs:                     Pending ── answer ──▶ Granted ──▶ gone
+//! ```
+//!
+//! An ID is given when a request is made and is always said, in order: drafts require that sequences have no holes. A
+//! request that is withdrawn while it waits is said and withdrawn in one breath.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use bytes::Bytes;
+use moqingbird_wire::model::{
+    FullTrackName, Message, Request, RequestId, RequestKind, RequestUpdate, SessionErrorCode,
+};
+use moqingbird_wire::{EncodeError, RequestIds};
+
+use super::namespaces::{Announcement, Prefix};
+use super::timers::Timer;
+use super::tracks::{Receiving, Sending};
+use super::{Checked, Instant, Misuse, Phase, Session, Side, StreamId, Violation};
+
+/// How many IDs may be missing below the highest that was seen.
+const MAX_HOLES: usize = 64;
+/// How many withdrawn requests, whose answers may still come, are remembered.
+const MAX_WITHDRAWN: usize = 256;
+
+/// A request that has not ended.
+#[derive(Debug)]
+pub(super) struct Open {
+    pub(super) kind: RequestKind,
+    pub(super) stage: Stage,
+    /// Its own stream. `None`: it is spoken of on the control stream.
+    pub(super) lane: Option<StreamId>,
+    pub(super) body: Body,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Ours, and not said yet: the peer has not permitted its ID.
+    Waiting,
+    /// Ours, said and not answered.
+    Asked,
+    /// Theirs, and not answered.
+    Pending,
+    Granted,
+}
+
+/// What a request is about.
+#[derive(Debug)]
+pub(super) enum Body {
+    /// A subscription by which we receive: our SUBSCRIBE, or the peer's PUBLISH.
+    Receiving(Box<Receiving>),
+    /// A subscription by which we send: the peer's SUBSCRIBE, or our PUBLISH.
+    Sending(Box<Sending>),
+    /// PUBLISH_NAMESPACE.
+    Announcement(Announcement),
+    /// SUBSCRIBE_NAMESPACE.
+    Prefix(Prefix),
+    /// An update that is answered.
+    Update { target: RequestId, update: Box<RequestUpdate> },
+}
+
+#[derive(Debug)]
+pub(super) struct Requests {
+    pub(super) open: BTreeMap<RequestId, Open>,
+    pub(super) ours: OurIds,
+    pub(super) theirs: TheirIds,
+    waiting: VecDeque<Waiting>,
+    /// Requests of ours that were withdrawn before their answer came.
+    withdrawn: VecDeque<RequestId>,
+}
+
+/// A message with a new ID that waits for permission.
+#[derive(Debug)]
+struct Waiting {
+    id: RequestId,
+    data: Bytes,
+    own_stream: bool,
+    /// What follows at once, if the request has been withdrawn meanwhile.
+    withdrawal: Option<Bytes>,
+}
+
+/// The IDs that we give.
+#[derive(Debug)]
+pub(super) struct OurIds {
+    next: u64,
+    /// What the peer permits: IDs below this.
+    pub(super) limit: u64,
+    /// The limit of which the peer was told that it blocks us.
+    blocked_at: Option<u64>,
+}
+
+/// The IDs that the peer gives.
+#[derive(Debug)]
+pub(super) struct TheirIds {
+    rule: RequestIds,
+    /// Behind the highest that was seen.
+    next: u64,
+    holes: BTreeSet<u64>,
+    /// What we permit: IDs below this.
+    limit: u64,
+    /// Requests that have ended since the limit was raised.
+    ended: u64,
+}
+
+impl OurIds {
+    fn take(&mut self) -> RequestId {
+        let id = RequestId(self.next);
+        self.next += 2;
+        id
+    }
+}
+
+impl TheirIds {
+    /// Whether a new request may have this ID. Sequence is judged before the limit (draft-14 [E4], draft-16 gap 2).
+    fn admit(&mut self, RequestId(id): RequestId) -> Checked {
+        let invalid = |why: &str| {
+            Err(Violation::new(SessionErrorCode::InvalidRequestId, format!("request {id} {why}")))
+        };
+        if id % 2 != self.next % 2 {
+            return invalid("has the parity of our own");
+        }
+        if id < self.next && !self.holes.remove(&id) {
+            return invalid("was used before");
+        }
+        if id > self.next && self.rule == RequestIds::Contiguous {
+            return invalid(&format!("skips {}", self.next));
+        }
+        if id >= self.limit {
+            let reason = format!("request {id} where the limit is {}", self.limit);
+            return Err(Violation::new(SessionErrorCode::TooManyRequests, reason));
+        }
+        if id >= self.next {
+            if (id - self.next) / 2 > MAX_HOLES as u64 {
+                return invalid(&format!("leaves too many before it unused, from {}", self.next));
+            }
+            self.holes.extend((self.next..id).step_by(2));
+            self.next = id + 2;
+            // A request whose stream was reset before it was read never comes: it counts as ended.
+            while self.holes.len() > MAX_HOLES {
+                self.holes.pop_first();
+                self.ended += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// A new limit, if it is time: when more requests have ended than half of those that the peer may still make. So
+    /// there is not a message for each request, and a peer with a single request left is not left waiting.
+    fn raise(&mut self) -> Option<u64> {
+        let left = self.limit.saturating_sub(self.next).div_ceil(2);
+        if self.ended == 0 || self.ended <= left / 2 {
+            return None;
+        }
+        self.limit = self.limit.saturating_add(2 * self.ended).min((1 << 62) - 1);
+        self.ended = 0;
+        Some(self.limit)
+    }
+}
+
+impl Requests {
+    pub(super) fn new(side: Side, rule: RequestIds, limit: u64) -> Self {
+        let (ours, theirs) = match side {
+            Side::Client => (0, 1),
+            Side::Server => (1, 0),
+        };
+        Self {
+            open: BTreeMap::new(),
+            ours: OurIds { next: ours, limit: 0, blocked_at: None },
+            theirs: TheirIds { rule, next: theirs, holes: BTreeSet::new(), limit, ended: 0 },
+            waiting: VecDeque::new(),
+            withdrawn: VecDeque::new(),
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.open.is_empty() && self.waiting.is_empty()
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.open.clear();
+        self.waiting.clear();
+        self.withdrawn.clear();
+    }
+
+    /// Whether we gave this ID.
+    pub(super) const fn is_ours(&self, id: RequestId) -> bool {
+        id.0 % 2 == self.ours.next % 2
+    }
+
+    /// Whether there has ever been such a request.
+    pub(super) fn existed(&self, id: RequestId) -> bool {
+        if self.is_ours(id) {
+            id.0 < self.ours.next && !self.waiting.iter().any(|waiting| waiting.id == id)
+        } else {
+            id.0 < self.theirs.next && !self.theirs.holes.contains(&id.0)
+        }
+    }
+
+    pub(super) fn receiving(&mut self, id: RequestId) -> Option<&mut Receiving> {
+        match &mut self.open.get_mut(&id)?.body {
+            Body::Receiving(receiving) => Some(receiving),
+            _ => None,
+        }
+    }
+
+    pub(super) fn sending(&mut self, id: RequestId) -> Option<&mut Sending> {
+        match &mut self.open.get_mut(&id)?.body {
+            Body::Sending(sending) => Some(sending),
+            _ => None,
+        }
+    }
+
+    /// The subscription of the session to a track: by which we receive it, and by which we send it.
+    pub(super) fn receives(&self, track: &FullTrackName) -> Option<(RequestId, &Open)> {
+        let of_track = |open: &Open| matches!(&open.body, Body::Receiving(it) if it.track == *track && it.done.is_none());
+        self.open.iter().find(|(_, open)| of_track(open)).map(|(id, open)| (*id, open))
+    }
+
+    pub(super) fn sends(&self, track: &FullTrackName) -> Option<(RequestId, &Open)> {
+        let of_track = |open: &Open| matches!(&open.body, Body::Sending(it) if it.state.track == *track);
+        self.open.iter().find(|(_, open)| of_track(open)).map(|(id, open)| (*id, open))
+    }
+
+    pub(super) fn remember_withdrawn(&mut self, id: RequestId) {
+        if self.withdrawn.contains(&id) {
+            return;
+        }
+        if self.withdrawn.len() == MAX_WITHDRAWN {
+            self.withdrawn.pop_front();
+        }
+        self.withdrawn.push_back(id);
+    }
+
+    /// Whether this answers a request that we have withdrawn. It may be answered once.
+    pub(super) fn take_withdrawn(&mut self, id: RequestId) -> bool {
+        let place = self.withdrawn.iter().position(|withdrawn| *withdrawn == id);
+        place.and_then(|place| self.withdrawn.remove(place)).is_some()
+    }
+}
+
+impl Session {
+    /// Asks the peer something: says it at once, or when the peer permits.
+    pub(super) fn ask(&mut self, now: Instant, request: Request, body: Body) -> Result<RequestId, Misuse> {
+        let kind = request.kind();
+        let own_stream = self.needs_own_stream(kind);
+        let id = self.enqueue(own_stream, |id| Message::Request { id, request })?;
+        self.requests.open.insert(id, Open { kind, stage: Stage::Waiting, lane: None, body });
+        self.send_or_shut(now);
+        Ok(id)
+    }
+
+    /// Gives a message a new ID. It is said by [`Session::send_waiting`].
+    pub(super) fn enqueue(
+        &mut self,
+        own_stream: bool,
+        message: impl FnOnce(RequestId) -> Message,
+    ) -> Result<RequestId, Misuse> {
+        if self.phase == Phase::Closed || self.peer_leaves {
+            return Err(Misuse::Closed);
+        }
+        if self.requests.waiting.len() >= self.config.max_waiting_requests {
+            return Err(Misuse::TooManyRequests);
+        }
+        let data = self.encode(&message(RequestId(self.requests.ours.next)))?;
+        let id = self.requests.ours.take();
+        self.requests.waiting.push_back(Waiting { id, data, own_stream, withdrawal: None });
+        Ok(id)
+    }
+
+    /// After a command: says what waits, and permits what has become free.
+    pub(super) fn send_or_shut(&mut self, now: Instant) {
+        if let Err(violation) = self.send_waiting(now).and_then(|()| self.raise_limit()) {
+            self.shut(violation);
+        }
+    }
+
+    /// Says what waits, as far as the peer permits.
+    pub(super) fn send_waiting(&mut self, now: Instant) -> Checked {
+        if self.phase != Phase::Established {
+            return Ok(());
+        }
+        let limit = self.requests.ours.limit;
+        while let Some(waiting) = self.requests.waiting.pop_front() {
+            if waiting.id.0 >= limit {
+                self.requests.waiting.push_front(waiting);
+                if self.requests.ours.blocked_at != Some(limit) {
+                    self.requests.ours.blocked_at = Some(limit);
+                    self.send(None, &Message::RequestsBlocked(limit))?;
+                }
+                break;
+            }
+            self.say(now, waiting);
+        }
+        Ok(())
+    }
+
+    fn say(&mut self, now: Instant, waiting: Waiting) {
+        let Waiting { id, data, own_stream, withdrawal } = waiting;
+        let lane = own_stream.then(|| self.open_lane(id));
+        let Some(stream) = lane.or(self.lanes.control()) else { return };
+        self.write(stream, data, false);
+        match (withdrawal, lane) {
+            (None, lane) => {
+                if let Some(open) = self.requests.open.get_mut(&id) {
+                    open.stage = Stage::Asked;
+                    open.lane = lane;
+                    self.timers.set(Timer::Answer(id), now + self.config.response_timeout);
+                }
+            }
+            (Some(_), Some(stream)) => self.finish_lane(stream),
+            (Some(withdrawal), None) => {
+                self.write(stream, withdrawal, false);
+                self.requests.remember_withdrawn(id);
+            }
+        }
+    }
+
+    /// Tells the peer that we no longer want a request, and forgets it.
+    pub(super) fn withdraw(&mut self, now: Instant, id: RequestId) -> Result<(), EncodeError> {
+        let Some(open) = self.requests.open.get(&id) else { return Ok(()) };
+        let (stage, lane) = (open.stage, open.lane);
+        let data = match self.withdrawal(id, open) {
+            Some(message) => self.encode(&message)?,
+            None => Bytes::new(),
+        };
+        self.forget(now, id)?;
+        match (stage, lane) {
+            (Stage::Waiting, _) => {
+                if let Some(waiting) = self.requests.waiting.iter_mut().find(|waiting| waiting.id == id) {
+                    waiting.withdrawal = Some(data);
+                }
+            }
+            // What the peer still says on the stream is not heard, so no answer needs to be remembered.
+            (_, Some(stream)) => self.finish_lane(stream),
+            (stage, None) => {
+                if stage == Stage::Asked {
+                    self.requests.remember_withdrawn(id);
+                }
+                if let Some(control) = self.lanes.control().filter(|_| !data.is_empty()) {
+                    self.write(control, data, false);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets a request with all that hangs on it: streams, aliases, announcements, updates.
+    pub(super) fn forget(&mut self, now: Instant, id: RequestId) -> Result<(), EncodeError> {
+        match self.requests.open.get(&id).map(|open| &open.body) {
+            Some(Body::Receiving(_)) => {
+                self.forget_receiving(now, id);
+            }
+            Some(Body::Sending(_)) => self.forget_sending(id)?,
+            Some(Body::Announcement(_)) => {
+                self.announcement_ended(id);
+            }
+            Some(Body::Prefix(_)) => {
+                self.forget_announcements(id);
+                self.end(id);
+            }
+            Some(Body::Update { .. }) | None => {
+                self.end(id);
+            }
+        }
+        Ok(())
+    }
+
+    /// A request of the peer with a new ID.
+    pub(super) fn admit(&mut self, id: RequestId) -> Checked {
+        self.requests.theirs.admit(id)
+    }
+
+    /// Forgets a request: the one place where requests leave the table.
+    pub(super) fn end(&mut self, id: RequestId) -> Option<Open> {
+        let open = self.requests.open.remove(&id)?;
+        self.timers.clear(Timer::Answer(id));
+        self.timers.clear(Timer::LateStreams(id));
+        if !self.requests.is_ours(id) {
+            self.requests.theirs.ended += 1;
+        }
+        Some(open)
+    }
+
+    /// A request of the peer that never entered the table has ended.
+    pub(super) fn ended_at_once(&mut self) {
+        self.requests.theirs.ended += 1;
+    }
+
+    /// Permits more requests, if enough have ended.
+    pub(super) fn raise_limit(&mut self) -> Checked {
+        match self.requests.theirs.raise() {
+            Some(limit) => Ok(self.send(None, &Message::MaxRequestId(limit))?),
+            None => Ok(()),
+        }
+    }
+
+    /// Requests that were never said never will be: the peer is leaving.
+    pub(super) fn drop_waiting(&mut self) -> Vec<RequestId> {
+        let ids: Vec<_> = self.requests.waiting.drain(..).map(|waiting| waiting.id).collect();
+        ids.into_iter().filter(|id| self.end(*id).is_some()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ids(rule: RequestIds, limit: u64) -> TheirIds {
+        Requests::new(Side::Server, rule, limit).theirs
+    }
+
+    fn code(result: Checked) -> Option<SessionErrorCode> {
+        result.err().map(|violation| violation.code)
+    }
+
+    #[test]
+    fn a_hole_is_filled_once() {
+        let mut ids = ids(RequestIds::Unordered, 100);
+        assert!(ids.admit(RequestId(4)).is_ok());
+        assert!(ids.admit(RequestId(0)).is_ok());
+        assert_eq!(code(ids.admit(RequestId(0))), Some(SessionErrorCode::InvalidRequestId));
+        assert!(ids.admit(RequestId(2)).is_ok());
+        assert!(ids.holes.is_empty());
+    }
+
+    #[test]
+    fn holes_are_bounded() {
+        let mut ids = ids(RequestIds::Unordered, 1 << 40);
+        for round in 0..1000 {
+            assert!(ids.admit(RequestId(round * 4)).is_ok());
+        }
+        assert_eq!(ids.holes.len(), MAX_HOLES);
+        assert_eq!(code(ids.admit(RequestId(1 << 20))), Some(SessionErrorCode::InvalidRequestId));
+    }
+
+    #[test]
+    fn the_limit_is_raised_in_batches_and_before_the_peer_runs_dry() {
+        let mut ids = ids(RequestIds::Contiguous, 100);
+        let mut raised = 0;
+        for id in 0..1000 {
+            assert!(ids.admit(RequestId(id * 2)).is_ok());
+            ids.ended += 1;
+            raised += usize::from(ids.raise().is_some());
+        }
+        assert!((10..=100).contains(&raised), "{raised}");
+    }
+
+    #[test]
+    fn a_limit_of_one_request_is_raised_each_time() {
+        let mut ids = ids(RequestIds::Contiguous, 1);
+        assert!(ids.admit(RequestId(0)).is_ok());
+        assert_eq!(code(ids.admit(RequestId(2))), Some(SessionErrorCode::TooManyRequests));
+        ids.ended += 1;
+        assert_eq!(ids.raise(), Some(3));
+    }
+}

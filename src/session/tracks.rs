@@ -1,0 +1,354 @@
+//! Subscriptions, from both ends, and the Track Aliases that name their tracks on data streams and datagrams.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use moqingbird_wire::model::{
+    FullTrackName, GroupOrder, Location, Publish, PublishDone, PublishDoneCode, PublishOk, ReasonPhrase,
+    RequestId, RequestUpdate, SessionErrorCode, Subscribe, SubscribeOk, SubscriptionFilter, TrackAlias,
+};
+
+use super::{Checked, Config, Instant, StreamId, Violation, priority};
+
+/// How many aliases of ended subscriptions are remembered, so that late data is dropped at once.
+const MAX_RETIRED: usize = 256;
+
+/// What a subscription asks for, as its publisher sees it. What the subscriber updates is in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SubscriptionState {
+    /// The track.
+    pub track: FullTrackName,
+    /// The name of the track on data streams and datagrams.
+    pub track_alias: TrackAlias,
+    /// Whether objects are wanted now.
+    pub forward: bool,
+    /// 0 is served first, 255 last.
+    pub subscriber_priority: u8,
+    /// The order of groups.
+    pub group_order: GroupOrder,
+    /// What was asked for. `None`: every new object.
+    pub filter: Option<SubscriptionFilter>,
+    /// The locations that `filter` stands for.
+    pub range: Range,
+    /// Objects later than this are not wanted by the subscriber.
+    pub delivery_timeout: Option<Duration>,
+}
+
+/// The locations that a subscription passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Range {
+    /// The first location.
+    pub start: Location,
+    /// The last group, included whole. `None`: without end.
+    pub end_group: Option<u64>,
+}
+
+impl Range {
+    /// What `filter` stands for when `largest` is the largest location of the track (draft-14 §5.1, draft-16 §5.1.2).
+    pub fn new(filter: Option<SubscriptionFilter>, largest: Option<Location>) -> Self {
+        let start = match (filter, largest) {
+            (Some(SubscriptionFilter::AbsoluteStart(start)), _)
+            | (Some(SubscriptionFilter::AbsoluteRange { start, .. }), _) => start,
+            (None, _) | (_, None) => Location::default(),
+            (Some(SubscriptionFilter::NextGroupStart), Some(largest)) => {
+                Location::new(largest.group.saturating_add(1), 0)
+            }
+            (Some(_), Some(largest)) => Location::new(largest.group, largest.object.saturating_add(1)),
+        };
+        let end_group = match filter {
+            Some(SubscriptionFilter::AbsoluteRange { end_group, .. }) => Some(end_group),
+            _ => None,
+        };
+        Self { start, end_group }
+    }
+
+    /// Whether any location of a group is in the range.
+    pub fn has_group(self, group: u64) -> bool {
+        self.start.group <= group && self.end_group.is_none_or(|end| group <= end)
+    }
+
+    /// Whether a location is in the range.
+    pub fn contains(self, at: Location) -> bool {
+        self.start <= at && self.has_group(at.group)
+    }
+
+    /// Whether all of `other` is in this range.
+    pub fn covers(self, other: Self) -> bool {
+        self.start <= other.start
+            && self.end_group.is_none_or(|end| other.end_group.is_some_and(|it| it <= end))
+    }
+
+    /// The range as a filter that depends on nothing.
+    pub const fn as_filter(self) -> SubscriptionFilter {
+        match self.end_group {
+            Some(end_group) => SubscriptionFilter::AbsoluteRange { start: self.start, end_group },
+            None => SubscriptionFilter::AbsoluteStart(self.start),
+        }
+    }
+}
+
+/// A subscription by which we send.
+#[derive(Debug)]
+pub(super) struct Sending {
+    pub(super) state: SubscriptionState,
+    /// The largest location that the peer was told of.
+    pub(super) largest: Option<Location>,
+    /// The group order that the subscriber asked for.
+    pub(super) asked_order: Option<GroupOrder>,
+    /// The priority of what states none.
+    pub(super) default_priority: u8,
+    /// Our streams that have not settled.
+    pub(super) streams: BTreeMap<StreamId, SentStream>,
+    /// How many were ever opened.
+    pub(super) opened: u64,
+    /// From which the places of groups are measured.
+    base_group: u64,
+    /// PUBLISH_DONE, to be said when all streams have settled.
+    pub(super) finishing: Option<(PublishDoneCode, ReasonPhrase)>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SentStream {
+    pub(super) group: u64,
+    pub(super) publisher_priority: u8,
+}
+
+impl Sending {
+    /// The peer's SUBSCRIBE. Its alias, and what it is relative to, come with our answer.
+    pub(super) fn asked(subscribe: &Subscribe) -> Self {
+        let range = Range::new(subscribe.filter, None);
+        Self::new(SubscriptionState {
+            track: subscribe.track.clone(),
+            track_alias: TrackAlias(0),
+            forward: subscribe.forward,
+            subscriber_priority: subscribe.subscriber_priority,
+            group_order: subscribe.group_order.unwrap_or_default(),
+            filter: subscribe.filter,
+            range,
+            delivery_timeout: subscribe.delivery_timeout,
+        })
+        .with_order(subscribe.group_order)
+    }
+
+    /// Our PUBLISH, before its answer: every new object is sent (draft-14 §9.13, draft-16 §9.13).
+    pub(super) fn offered(publish: &Publish) -> Self {
+        let mut sending = Self::new(SubscriptionState {
+            track: publish.track.clone(),
+            track_alias: publish.track_alias,
+            forward: publish.forward,
+            subscriber_priority: moqingbird_wire::model::DEFAULT_PRIORITY,
+            group_order: publish.extensions.group_order,
+            filter: None,
+            range: Range::new(None, None),
+            delivery_timeout: None,
+        });
+        sending.largest = publish.largest;
+        sending.default_priority = publish.extensions.default_publisher_priority;
+        sending
+    }
+
+    fn new(state: SubscriptionState) -> Self {
+        Self {
+            state,
+            largest: None,
+            asked_order: None,
+            default_priority: moqingbird_wire::model::DEFAULT_PRIORITY,
+            streams: BTreeMap::new(),
+            opened: 0,
+            base_group: 0,
+            finishing: None,
+        }
+    }
+
+    const fn with_order(mut self, order: Option<GroupOrder>) -> Self {
+        self.asked_order = order;
+        self
+    }
+
+    /// We granted the peer's SUBSCRIBE.
+    pub(super) fn grant(&mut self, ok: &SubscribeOk) {
+        self.state.track_alias = ok.track_alias;
+        self.state.range = Range::new(self.state.filter, ok.largest);
+        self.state.group_order = self.asked_order.unwrap_or(ok.extensions.group_order);
+        self.largest = ok.largest;
+        self.default_priority = ok.extensions.default_publisher_priority;
+    }
+
+    /// The peer took our PUBLISH.
+    pub(super) fn granted(&mut self, ok: &PublishOk) {
+        self.state.forward = ok.forward;
+        self.state.subscriber_priority = ok.subscriber_priority;
+        self.state.group_order = ok.group_order.unwrap_or(self.state.group_order);
+        self.state.filter = ok.filter;
+        self.state.range = Range::new(ok.filter, self.largest);
+        self.state.delivery_timeout = ok.delivery_timeout;
+    }
+
+    /// The subscriber changed what it wants.
+    pub(super) fn update(&mut self, update: &RequestUpdate, largest: Option<Location>) {
+        self.largest = largest.or(self.largest);
+        if let Some(filter) = update.filter {
+            self.state.filter = Some(filter);
+            self.state.range = Range::new(Some(filter), self.largest);
+        }
+        self.state.subscriber_priority = update.subscriber_priority.unwrap_or(self.state.subscriber_priority);
+        self.state.forward = update.forward.unwrap_or(self.state.forward);
+        self.state.delivery_timeout = update.delivery_timeout.or(self.state.delivery_timeout);
+    }
+
+    /// Makes room for a group among the places. Says whether the places of all streams have changed.
+    pub(super) fn place(&mut self, group: u64) -> bool {
+        if self.opened > 0 && priority::in_reach(self.base_group, group) {
+            return false;
+        }
+        self.base_group = self.streams.values().map(|stream| stream.group).fold(group, u64::min);
+        !self.streams.is_empty()
+    }
+
+    pub(super) fn order(&self, stream: SentStream) -> i32 {
+        let SentStream { group, publisher_priority } = stream;
+        let SubscriptionState { subscriber_priority, group_order, .. } = self.state;
+        priority::order(subscriber_priority, publisher_priority, group_order, self.base_group, group)
+    }
+}
+
+/// A subscription by which we receive.
+#[derive(Debug)]
+pub(super) struct Receiving {
+    pub(super) track: FullTrackName,
+    /// Known once the publisher has told it.
+    pub(super) alias: Option<TrackAlias>,
+    pub(super) filter: Option<SubscriptionFilter>,
+    pub(super) largest: Option<Location>,
+    pub(super) forward: bool,
+    pub(super) subscriber_priority: u8,
+    /// The order of the track, where the subscriber asks for none.
+    pub(super) group_order: GroupOrder,
+    /// The priority of what states none.
+    pub(super) default_priority: u8,
+    /// Streams that were delivered and have not ended.
+    pub(super) streams: BTreeSet<StreamId>,
+    /// How many were ever delivered.
+    pub(super) arrived: u64,
+    pub(super) done: Option<PublishDone>,
+}
+
+impl Receiving {
+    /// Our SUBSCRIBE.
+    pub(super) fn asked(subscribe: &Subscribe) -> Self {
+        Self {
+            track: subscribe.track.clone(),
+            alias: None,
+            filter: subscribe.filter,
+            largest: None,
+            forward: subscribe.forward,
+            subscriber_priority: subscribe.subscriber_priority,
+            group_order: subscribe.group_order.unwrap_or_default(),
+            default_priority: moqingbird_wire::model::DEFAULT_PRIORITY,
+            streams: BTreeSet::new(),
+            arrived: 0,
+            done: None,
+        }
+    }
+
+    /// The peer's PUBLISH.
+    pub(super) fn offered(publish: &Publish) -> Self {
+        Self {
+            track: publish.track.clone(),
+            alias: Some(publish.track_alias),
+            filter: None,
+            largest: publish.largest,
+            forward: publish.forward,
+            subscriber_priority: moqingbird_wire::model::DEFAULT_PRIORITY,
+            group_order: publish.extensions.group_order,
+            default_priority: publish.extensions.default_publisher_priority,
+            streams: BTreeSet::new(),
+            arrived: 0,
+            done: None,
+        }
+    }
+
+    pub(super) fn granted(&mut self, ok: &SubscribeOk) {
+        self.alias = Some(ok.track_alias);
+        self.largest = ok.largest;
+        self.default_priority = ok.extensions.default_publisher_priority;
+    }
+
+    pub(super) fn grant(&mut self, ok: &PublishOk) {
+        self.filter = ok.filter;
+        self.forward = ok.forward;
+        self.subscriber_priority = ok.subscriber_priority;
+    }
+
+    pub(super) fn update(&mut self, update: &RequestUpdate) {
+        self.filter = update.filter.or(self.filter);
+        self.forward = update.forward.unwrap_or(self.forward);
+        self.subscriber_priority = update.subscriber_priority.unwrap_or(self.subscriber_priority);
+    }
+
+    /// Whether every stream that the publisher counted has come and ended. A count below what has come is no count.
+    pub(super) fn is_complete(&self) -> bool {
+        self.streams.is_empty() && self.done.as_ref().is_some_and(|done| self.arrived == done.stream_count)
+    }
+}
+
+/// The aliases of the session, and whose data streams are whose.
+#[derive(Debug, Default)]
+pub(super) struct Tracks {
+    /// The peer's aliases.
+    aliases: BTreeMap<TrackAlias, RequestId>,
+    /// Aliases of the peer that ended a while ago, and until when data for them is dropped at once.
+    retired: VecDeque<(TrackAlias, Instant)>,
+    /// How many aliases we have given.
+    given: u64,
+    /// The peer's streams that were delivered.
+    pub(super) delivered: BTreeMap<StreamId, RequestId>,
+    /// Our streams that have not settled.
+    pub(super) sent: BTreeMap<StreamId, RequestId>,
+}
+
+impl Tracks {
+    pub(super) fn is_empty(&self) -> bool {
+        self.aliases.is_empty() && self.delivered.is_empty() && self.sent.is_empty()
+    }
+
+    /// An alias of ours. None is given twice, so that late data of an old subscription never looks like a new one's.
+    pub(super) fn new_alias(&mut self) -> TrackAlias {
+        let alias = TrackAlias(self.given);
+        self.given += 1;
+        alias
+    }
+
+    pub(super) fn request_of(&self, alias: TrackAlias) -> Option<RequestId> {
+        self.aliases.get(&alias).copied()
+    }
+
+    /// The peer names a track (draft-14 §9.8, draft-16 §9.10).
+    pub(super) fn bind(&mut self, alias: TrackAlias, id: RequestId) -> Checked {
+        if self.aliases.contains_key(&alias) {
+            return Err(Violation::new(
+                SessionErrorCode::DuplicateTrackAlias,
+                format!("Track Alias {alias} names two tracks"),
+            ));
+        }
+        self.retired.retain(|(retired, _)| *retired != alias);
+        self.aliases.insert(alias, id);
+        Ok(())
+    }
+
+    /// A subscription has ended: what comes for its alias is late.
+    pub(super) fn retire(&mut self, now: Instant, alias: TrackAlias, id: RequestId, config: &Config) {
+        if self.aliases.get(&alias) == Some(&id) {
+            self.aliases.remove(&alias);
+        }
+        if self.retired.len() == MAX_RETIRED {
+            self.retired.pop_front();
+        }
+        self.retired.push_back((alias, now + config.late_stream_timeout));
+    }
+
+    pub(super) fn is_retired(&self, now: Instant, alias: TrackAlias) -> bool {
+        self.retired.iter().any(|(retired, until)| *retired == alias && *until > now)
+    }
+}
