@@ -1,0 +1,240 @@
+//! What the peer asks of us.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use moqingbird_wire::model::{
+    Location, Publish, PublishNamespace, PublishOk, Request, RequestError, RequestErrorCode, RequestId,
+    RequestKind, RequestOk, Response, Subscribe, SubscribeNamespace, SubscribeOk, TrackAlias,
+    TrackExtensions,
+};
+
+use super::session::{self, Granted, OwnedRequest};
+use super::{Handle, NamespaceSubscriber, PeerNamespace, Publication, Subscription};
+use crate::driver::{Incoming, Listening};
+use crate::session::Misuse;
+
+/// A request of the peer. Each is to be accepted or rejected; one that is dropped is rejected with INTERNAL_ERROR.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum IncomingRequest {
+    /// It wants a track's new objects.
+    Subscribe(IncomingSubscribe),
+    /// It offers a track.
+    Publish(IncomingPublish),
+    /// It announces a namespace.
+    PublishNamespace(IncomingPublishNamespace),
+    /// It wants to hear of namespaces and tracks.
+    SubscribeNamespace(IncomingSubscribeNamespace),
+}
+
+impl IncomingRequest {
+    /// Wraps a request; one of a kind that is not offered is rejected with NOT_SUPPORTED.
+    pub(super) fn new(handle: Arc<Handle>, Incoming { id, request, listening }: Incoming) -> Option<Self> {
+        let mut unanswered = Unanswered::new(handle, id, listening);
+        match request {
+            Request::Subscribe(request) => Some(Self::Subscribe(IncomingSubscribe { unanswered, request })),
+            Request::Publish(request) => Some(Self::Publish(IncomingPublish { unanswered, request })),
+            Request::PublishNamespace(request) => {
+                Some(Self::PublishNamespace(IncomingPublishNamespace { unanswered, request }))
+            }
+            Request::SubscribeNamespace(request) => {
+                Some(Self::SubscribeNamespace(IncomingSubscribeNamespace { unanswered, request }))
+            }
+            other => {
+                let reason = format!("{} is not supported here", other.kind());
+                unanswered.reject(RequestError::new(RequestErrorCode::NotSupported, reason));
+                None
+            }
+        }
+    }
+
+    /// Declines the request.
+    pub fn reject(self, error: RequestError) {
+        match self {
+            Self::Subscribe(request) => request.reject(error),
+            Self::Publish(request) => request.reject(error),
+            Self::PublishNamespace(request) => request.reject(error),
+            Self::SubscribeNamespace(request) => request.reject(error),
+        }
+    }
+}
+
+/// What a publisher says of a track when it accepts a subscription.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TrackInfo {
+    /// The largest location published so far.
+    pub largest: Option<Location>,
+    /// When the subscription is meant to end, in whole milliseconds.
+    pub expires: Option<Duration>,
+    /// What holds for the whole track.
+    pub extensions: TrackExtensions,
+}
+
+/// A request that awaits our answer.
+#[derive(Debug)]
+struct Unanswered {
+    granted: Option<Granted>,
+}
+
+impl Unanswered {
+    fn new(handle: Arc<Handle>, id: RequestId, listening: Listening) -> Self {
+        let mut owned = OwnedRequest::new(handle, id);
+        // It is the peer's to withdraw.
+        owned.ended();
+        Self { granted: Some(Granted { owned, listening }) }
+    }
+
+    fn accept(&mut self, response: Response) -> Result<Granted, Misuse> {
+        let granted = self.granted.take().ok_or(Misuse::UnknownRequest)?;
+        let id = granted.owned.id;
+        granted.owned.shared().run(|session, now| session.accept(now, id, response))?;
+        Ok(granted)
+    }
+
+    fn reject(&mut self, error: RequestError) {
+        if let Some(Granted { owned, .. }) = self.granted.take() {
+            // It fails if the peer has withdrawn the request meanwhile, which is as good.
+            let _ = owned.shared().run(|session, now| session.reject(now, owned.id, error));
+        }
+    }
+
+    async fn cancelled(&self) {
+        if let Some(granted) = &self.granted {
+            session::ended(&granted.listening.status).await;
+        }
+    }
+}
+
+impl Drop for Unanswered {
+    fn drop(&mut self) {
+        self.reject(RequestError::new(RequestErrorCode::InternalError, "the application gave no answer"));
+    }
+}
+
+/// The peer's SUBSCRIBE.
+#[derive(Debug)]
+pub struct IncomingSubscribe {
+    unanswered: Unanswered,
+    request: Subscribe,
+}
+
+impl IncomingSubscribe {
+    /// What is asked.
+    pub const fn request(&self) -> &Subscribe {
+        &self.request
+    }
+
+    /// Grants the subscription.
+    ///
+    /// # Errors
+    /// The peer has withdrawn the request, the session is over, or the draft cannot express `info`.
+    pub fn accept(mut self, info: TrackInfo) -> Result<Publication, Misuse> {
+        let TrackInfo { largest, expires, extensions } = info;
+        // The session chooses the alias.
+        let ok = SubscribeOk { track_alias: TrackAlias(0), expires, largest, extensions };
+        let granted = self.unanswered.accept(Response::Subscribe(ok))?;
+        Ok(Publication::new(granted, self.request.track.clone(), Some(self.request)))
+    }
+
+    /// Declines the subscription.
+    pub fn reject(mut self, error: RequestError) {
+        self.unanswered.reject(error);
+    }
+
+    /// Waits until the peer has withdrawn the request, or the session is over.
+    pub async fn cancelled(&self) {
+        self.unanswered.cancelled().await;
+    }
+}
+
+/// The peer's PUBLISH.
+#[derive(Debug)]
+pub struct IncomingPublish {
+    unanswered: Unanswered,
+    request: Publish,
+}
+
+impl IncomingPublish {
+    /// What is offered.
+    pub const fn request(&self) -> &Publish {
+        &self.request
+    }
+
+    /// Takes the track.
+    ///
+    /// # Errors
+    /// The peer has withdrawn the request, the session is over, or the draft cannot express `ok`.
+    pub fn accept(mut self, ok: PublishOk) -> Result<Subscription, Misuse> {
+        let mut granted = self.unanswered.accept(Response::Publish(ok))?;
+        // The subscription is ours to leave.
+        granted.owned.begun();
+        let Publish { track, largest, expires, extensions, .. } = self.request;
+        Ok(Subscription::new(granted, track, largest, expires, extensions))
+    }
+
+    /// Declines the track.
+    pub fn reject(mut self, error: RequestError) {
+        self.unanswered.reject(error);
+    }
+}
+
+/// The peer's PUBLISH_NAMESPACE.
+#[derive(Debug)]
+pub struct IncomingPublishNamespace {
+    unanswered: Unanswered,
+    request: PublishNamespace,
+}
+
+impl IncomingPublishNamespace {
+    /// What is announced.
+    pub const fn request(&self) -> &PublishNamespace {
+        &self.request
+    }
+
+    /// Takes the namespace.
+    ///
+    /// # Errors
+    /// The peer has withdrawn the request, or the session is over.
+    pub fn accept(mut self) -> Result<PeerNamespace, Misuse> {
+        let granted = self.unanswered.accept(plain(RequestKind::PublishNamespace))?;
+        Ok(PeerNamespace::new(granted, self.request.namespace))
+    }
+
+    /// Declines the namespace.
+    pub fn reject(mut self, error: RequestError) {
+        self.unanswered.reject(error);
+    }
+}
+
+/// The peer's SUBSCRIBE_NAMESPACE.
+#[derive(Debug)]
+pub struct IncomingSubscribeNamespace {
+    unanswered: Unanswered,
+    request: SubscribeNamespace,
+}
+
+impl IncomingSubscribeNamespace {
+    /// What is asked.
+    pub const fn request(&self) -> &SubscribeNamespace {
+        &self.request
+    }
+
+    /// Grants the request.
+    ///
+    /// # Errors
+    /// The peer has withdrawn the request, or the session is over.
+    pub fn accept(mut self) -> Result<NamespaceSubscriber, Misuse> {
+        let granted = self.unanswered.accept(plain(RequestKind::SubscribeNamespace))?;
+        Ok(NamespaceSubscriber::new(granted, self.request.prefix))
+    }
+
+    /// Declines the request.
+    pub fn reject(mut self, error: RequestError) {
+        self.unanswered.reject(error);
+    }
+}
+
+fn plain(kind: RequestKind) -> Response {
+    Response::Ok { kind: Some(kind), ok: RequestOk::default() }
+}

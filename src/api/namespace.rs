@@ -1,0 +1,176 @@
+//! Namespaces: announced, heard of, and told.
+
+use moqingbird_wire::model::{RequestError, TrackNamespace};
+use tokio::sync::watch;
+
+use super::session::{self, Granted, OwnedRequest};
+use crate::driver::{End, Listening, Note, Status};
+use crate::session::Misuse;
+
+/// A namespace that we have announced. Dropping it withdraws it (PUBLISH_NAMESPACE_DONE).
+#[derive(Debug)]
+pub struct PublishedNamespace {
+    owned: OwnedRequest,
+    status: watch::Receiver<Status>,
+    namespace: TrackNamespace,
+}
+
+impl PublishedNamespace {
+    pub(super) fn new(Granted { owned, listening }: Granted, namespace: TrackNamespace) -> Self {
+        Self { owned, status: listening.status, namespace }
+    }
+
+    /// The namespace.
+    pub const fn namespace(&self) -> &TrackNamespace {
+        &self.namespace
+    }
+
+    /// Waits until the peer takes the namespace no more, and says why; `None` if the session ended instead.
+    pub async fn revoked(&mut self) -> Option<RequestError> {
+        match session::ended(&self.status).await {
+            End::Revoked(error) => {
+                self.owned.ended();
+                Some(error)
+            }
+            _ => None,
+        }
+    }
+
+    /// Withdraws the namespace, as dropping it does.
+    pub fn done(self) {}
+}
+
+/// A prefix below which we hear of namespaces. Dropping it ends that.
+#[derive(Debug)]
+pub struct NamespaceSubscription {
+    #[expect(dead_code, reason = "withdraws the request when it is dropped")]
+    owned: OwnedRequest,
+    listening: Listening,
+    prefix: TrackNamespace,
+}
+
+/// A namespace has come or gone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NamespaceEvent {
+    /// This namespace has come.
+    Namespace(TrackNamespace),
+    /// This namespace has gone.
+    NamespaceDone(TrackNamespace),
+}
+
+impl NamespaceSubscription {
+    pub(super) fn new(Granted { owned, listening }: Granted, prefix: TrackNamespace) -> Self {
+        Self { owned, listening, prefix }
+    }
+
+    /// The prefix.
+    pub const fn prefix(&self) -> &TrackNamespace {
+        &self.prefix
+    }
+
+    /// The next namespace that comes or goes, whole; `None` once the session, or the peer's answer, has ended.
+    /// Cancel-safe.
+    pub async fn next(&mut self) -> Option<NamespaceEvent> {
+        loop {
+            let ended = session::ended(&self.listening.status);
+            let note = tokio::select! {
+                biased;
+                note = self.listening.notes.recv() => note?,
+                _ = ended => return None,
+            };
+            match note {
+                Note::Namespace(namespace) => return Some(NamespaceEvent::Namespace(namespace)),
+                Note::NamespaceDone(namespace) => return Some(NamespaceEvent::NamespaceDone(namespace)),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// A namespace that the peer has announced to us. Dropping it tells the peer that we take it no more
+/// (PUBLISH_NAMESPACE_CANCEL).
+#[derive(Debug)]
+pub struct PeerNamespace {
+    owned: OwnedRequest,
+    status: watch::Receiver<Status>,
+    namespace: TrackNamespace,
+    taken: bool,
+}
+
+impl PeerNamespace {
+    pub(super) fn new(Granted { mut owned, listening }: Granted, namespace: TrackNamespace) -> Self {
+        owned.ended();
+        Self { owned, status: listening.status, namespace, taken: true }
+    }
+
+    /// The namespace.
+    pub const fn namespace(&self) -> &TrackNamespace {
+        &self.namespace
+    }
+
+    /// Waits until the peer withdraws the namespace, or the session ends.
+    pub async fn withdrawn(&self) {
+        session::ended(&self.status).await;
+    }
+
+    /// Tells the peer that we take the namespace no more, and why.
+    pub fn revoke(mut self, error: RequestError) {
+        self.tell(error);
+    }
+
+    fn tell(&mut self, error: RequestError) {
+        if std::mem::take(&mut self.taken) {
+            // It fails if the peer has withdrawn the namespace meanwhile, which is as good.
+            let _ = self.owned.shared().run(|session, now| session.revoke(now, self.owned.id, error));
+        }
+    }
+}
+
+impl Drop for PeerNamespace {
+    fn drop(&mut self) {
+        use moqingbird_wire::model::RequestErrorCode;
+        self.tell(RequestError::new(RequestErrorCode::Uninterested, "the namespace is no longer used"));
+    }
+}
+
+/// The peer's wish to hear of namespaces below a prefix, which we have granted.
+#[derive(Debug)]
+pub struct NamespaceSubscriber {
+    owned: OwnedRequest,
+    status: watch::Receiver<Status>,
+    prefix: TrackNamespace,
+}
+
+impl NamespaceSubscriber {
+    pub(super) fn new(Granted { mut owned, listening }: Granted, prefix: TrackNamespace) -> Self {
+        // A granted request ends when the peer withdraws it.
+        owned.ended();
+        Self { owned, status: listening.status, prefix }
+    }
+
+    /// The prefix.
+    pub const fn prefix(&self) -> &TrackNamespace {
+        &self.prefix
+    }
+
+    /// Tells the peer of a namespace that has come.
+    ///
+    /// # Errors
+    /// The namespace does not begin with the prefix, or the peer does not listen any more.
+    pub fn namespace(&self, namespace: TrackNamespace) -> Result<(), Misuse> {
+        self.owned.shared().run(|session, now| session.namespace(now, self.owned.id, namespace))
+    }
+
+    /// Tells the peer of a namespace that has gone.
+    ///
+    /// # Errors
+    /// The peer was not told of it, or does not listen any more.
+    pub fn namespace_done(&self, namespace: &TrackNamespace) -> Result<(), Misuse> {
+        self.owned.shared().run(|session, now| session.namespace_done(now, self.owned.id, namespace))
+    }
+
+    /// Waits until the peer does not listen any more.
+    pub async fn cancelled(&self) {
+        session::ended(&self.status).await;
+    }
+}

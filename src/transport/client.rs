@@ -1,0 +1,229 @@
+//! A client's way to a connection: the name's addresses, a QUIC handshake, and over HTTP/3 a WebTransport session.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use moqingbird_wire::Version;
+use tokio::time::timeout_at;
+
+use super::connect_error::{ConnectError, ConnectFailure};
+use super::tls::{self, Rule, Trust, Verifier};
+use super::{Connection, ServerUrl, TransportKind, config, negotiate, quic, race, web};
+
+/// The session code of a peer that chose a draft which was not offered: VERSION_NEGOTIATION_FAILED (draft-14 §3.4,
+/// draft-16 §13.4.1).
+const VERSION_NEGOTIATION_FAILED: u32 = 0x15;
+
+/// How a client connects.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ConnectOptions {
+    /// The drafts to offer, in any order: the newest is preferred. An empty list offers every draft of this crate, which is
+    /// the default.
+    pub versions: Vec<Version>,
+    /// By what the server is recognised; by default the system's root certificates.
+    pub trust: Trust,
+    /// How long all of it may take, from the name's resolution to a connection that agreed on a draft; 10 s by default.
+    pub timeout: Duration,
+    /// The size asked of the system for the socket's buffer in each direction, in bytes; 4 MiB by default. The system may
+    /// grant less.
+    pub socket_buffer: usize,
+}
+
+impl Default for ConnectOptions {
+    fn default() -> Self {
+        Self {
+            versions: Vec::new(),
+            trust: Trust::default(),
+            timeout: config::HANDSHAKE_TIMEOUT,
+            socket_buffer: config::SOCKET_BUFFER,
+        }
+    }
+}
+
+/// A connection, and the draft to speak on it. draft-14 over raw QUIC still checks the list inside CLIENT_SETUP.
+#[derive(Debug)]
+pub(crate) struct Connected {
+    pub(crate) connection: Connection,
+    pub(crate) version: Version,
+}
+
+/// Connects to a server, trying every address of its name.
+pub(crate) async fn connect(url: &ServerUrl, options: &ConnectOptions) -> Result<Connected, ConnectError> {
+    let plan = Plan::new(url, options);
+    let deadline = plan.deadline;
+    let addresses = match timeout_at(deadline, resolve(url)).await {
+        Ok(addresses) => addresses.map_err(|failure| plan.error(None, failure))?,
+        Err(_) => return Err(plan.error(None, plan.timed_out())),
+    };
+    plan.connect(race::interleave(addresses)).await
+}
+
+/// Connects to a server at given addresses, in their order, whatever its name resolves to.
+pub(super) async fn connect_at(
+    url: &ServerUrl,
+    addresses: Vec<SocketAddr>,
+    options: &ConnectOptions,
+) -> Result<Connected, ConnectError> {
+    Plan::new(url, options).connect(addresses).await
+}
+
+async fn resolve(url: &ServerUrl) -> Result<Vec<SocketAddr>, ConnectFailure> {
+    let addresses = tokio::net::lookup_host((url.host(), url.port()))
+        .await
+        .map_err(|error| ConnectFailure::Resolve(error.to_string()))?
+        .collect::<Vec<_>>();
+    if addresses.is_empty() {
+        return Err(ConnectFailure::Resolve("the resolver knows none".to_owned()));
+    }
+    Ok(addresses)
+}
+
+/// One call of `connect`.
+struct Plan<'a> {
+    url: &'a ServerUrl,
+    options: &'a ConnectOptions,
+    versions: Vec<Version>,
+    deadline: tokio::time::Instant,
+}
+
+impl<'a> Plan<'a> {
+    fn new(url: &'a ServerUrl, options: &'a ConnectOptions) -> Self {
+        let versions = negotiate::newest_first(&options.versions);
+        Self { url, options, versions, deadline: tokio::time::Instant::now() + options.timeout }
+    }
+
+    async fn connect(self, addresses: Vec<SocketAddr>) -> Result<Connected, ConnectError> {
+        let handshake = self.quic(addresses).await?;
+        let address = handshake.connection.remote_address();
+        match timeout_at(self.deadline, self.session(handshake)).await {
+            Ok(connected) => connected.map_err(|failure| self.error(Some(address), failure)),
+            Err(_) => Err(self.error(Some(address), self.timed_out())),
+        }
+    }
+
+    /// A QUIC connection to the first of the addresses that answers.
+    async fn quic(&self, addresses: Vec<SocketAddr>) -> Result<Handshake, ConnectError> {
+        let rule = self.rule().await.map_err(|failure| self.error(None, failure))?;
+        let attempt = Attempt {
+            host: self.url.host().into(),
+            protocols: self.protocols().into(),
+            rule,
+            timeout: self.options.timeout,
+            socket_buffer: self.options.socket_buffer,
+        };
+        let first = addresses.first().copied();
+        let mut failures = Vec::new();
+        let race = race::first(addresses, &mut failures, |address| attempt.clone().run(address));
+        let winner = timeout_at(self.deadline, race).await.ok().flatten();
+        winner.ok_or_else(|| {
+            let (address, failure) = most_telling(failures)
+                .map_or_else(|| (first, self.timed_out()), |(address, failure)| (Some(address), failure));
+            self.error(address, failure)
+        })
+    }
+
+    /// Reading the system's roots takes long enough to keep it off the runtime's threads.
+    async fn rule(&self) -> Result<Rule, ConnectFailure> {
+        let trust = self.options.trust.clone();
+        match tokio::task::spawn_blocking(move || trust.load()).await {
+            Ok(rule) => rule.map_err(ConnectFailure::Certificates),
+            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+        }
+    }
+
+    /// The ALPN list.
+    fn protocols(&self) -> Vec<&'static str> {
+        match self.url.transport() {
+            TransportKind::WebTransport => vec![web::ALPN],
+            _ => negotiate::names(&self.versions),
+        }
+    }
+
+    /// What carries the session: the connection itself, or a WebTransport session on it.
+    async fn session(&self, handshake: Handshake) -> Result<Connected, ConnectFailure> {
+        let Handshake { connection, connection_id, endpoint } = handshake;
+        let connection: Connection = match self.url.transport() {
+            TransportKind::WebTransport => {
+                let offer = negotiate::web_offer(&self.versions);
+                web::connect(connection, self.url.as_url(), &offer, connection_id, endpoint)
+                    .await
+                    .map_err(|error| ConnectFailure::upgrade(error, self.options.timeout))?
+                    .into()
+            }
+            _ => quic::Quic::new(connection, connection_id, Some(endpoint)).into(),
+        };
+        let answered = connection.protocol();
+        match negotiate::agreed(answered.as_deref(), &self.versions) {
+            Some(version) => Ok(Connected { connection, version }),
+            None => {
+                connection.close(VERSION_NEGOTIATION_FAILED, "a draft that was not offered");
+                Err(ConnectFailure::VersionMismatch { answered })
+            }
+        }
+    }
+
+    fn timed_out(&self) -> ConnectFailure {
+        ConnectFailure::TimedOut { after: self.options.timeout }
+    }
+
+    fn error(&self, address: Option<SocketAddr>, failure: ConnectFailure) -> ConnectError {
+        ConnectError::new(self.url, &self.versions, address, failure)
+    }
+}
+
+/// The first failure that is more than silence: of several addresses, the one that answered knows most.
+fn most_telling(mut failures: Vec<(SocketAddr, ConnectFailure)>) -> Option<(SocketAddr, ConnectFailure)> {
+    let silent = |failure: &ConnectFailure| {
+        matches!(failure, ConnectFailure::TimedOut { .. } | ConnectFailure::Socket(_))
+    };
+    let telling = failures.iter().position(|(_, failure)| !silent(failure)).unwrap_or(0);
+    (telling < failures.len()).then(|| failures.swap_remove(telling))
+}
+
+/// A QUIC connection, not yet a session.
+struct Handshake {
+    connection: quinn::Connection,
+    connection_id: String,
+    endpoint: quinn::Endpoint,
+}
+
+/// What a handshake with any of the addresses needs.
+#[derive(Clone)]
+struct Attempt {
+    host: Arc<str>,
+    protocols: Arc<[&'static str]>,
+    rule: Rule,
+    timeout: Duration,
+    socket_buffer: usize,
+}
+
+impl Attempt {
+    async fn run(self, address: SocketAddr) -> Result<Handshake, ConnectFailure> {
+        let tls_failure = |error: rustls::Error| ConnectFailure::Handshake(error.to_string());
+        let verifier = Verifier::new(self.rule);
+        let id = tls::connection_id().map_err(tls_failure)?;
+        let tls = tls::client(&self.protocols, verifier.clone()).map_err(tls_failure)?;
+        let mut config = quinn::ClientConfig::new(tls);
+        config.transport_config(config::transport()).initial_dst_cid_provider(Arc::new(move || id));
+
+        let endpoint = config::endpoint(unspecified(address), self.socket_buffer, None)
+            .map_err(ConnectFailure::Socket)?;
+        let connection = endpoint
+            .connect_with(config, address, &self.host)
+            .map_err(|error| ConnectFailure::Handshake(error.to_string()))?
+            .await
+            .map_err(|error| ConnectFailure::handshake(error, verifier.refusal(), self.timeout))?;
+        Ok(Handshake { connection, connection_id: id.to_string(), endpoint })
+    }
+}
+
+/// Any port of any local address, in the family of `address`.
+fn unspecified(address: SocketAddr) -> SocketAddr {
+    let local: IpAddr = match address {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    SocketAddr::new(local, 0)
+}
