@@ -6,7 +6,10 @@ use bytes::Bytes;
 
 use crate::buf::{Reader, Writer};
 use crate::error::{DecodeError, EncodeError, Fault};
-use crate::model::{AuthorizationToken, EndLocation, FullTrackName, Location, ReasonPhrase, TrackNamespace};
+use crate::list::{Keys, Pairs};
+use crate::model::{
+    AuthorizationToken, EndLocation, Extensions, FullTrackName, Location, ReasonPhrase, TrackNamespace,
+};
 
 /// What a draft requires of a namespace where it stands.
 #[derive(Clone, Copy, Debug)]
@@ -119,6 +122,33 @@ pub(crate) fn reason(r: &mut Reader<'_>) -> Result<ReasonPhrase, DecodeError> {
 
 pub(crate) fn write_reason(w: &mut Writer, reason: &ReasonPhrase) -> Result<(), EncodeError> {
     w.prefixed(reason.as_bytes(), ReasonPhrase::MAX as u64, "Reason Phrase")
+}
+
+/// Extension Headers Length and as many bytes of pairs (draft-14 §10.2.1.2, draft-16 §10.2.1.2).
+#[inline]
+pub(crate) fn extension_headers(r: &mut Reader<'_>, keys: Keys) -> Result<Extensions, DecodeError> {
+    const FIELD: &str = "Extension Headers";
+    let length = r.varint("Extension Headers Length")?;
+    if length > r.remaining() as u64 {
+        return Err(unfinished_pairs(r.clone(), keys, FIELD));
+    }
+    Extensions::decode(&mut r.take(length, FIELD)?, keys, FIELD)
+}
+
+/// Why pairs of which the end is missing cannot be read: one that is wrong already, rather than a wait for bytes that
+/// cannot mend it.
+#[cold]
+fn unfinished_pairs(mut r: Reader<'_>, keys: Keys, field: &'static str) -> DecodeError {
+    let start = r.offset();
+    let mut pairs = Pairs::new(keys);
+    loop {
+        if let Err(error) = pairs.skip(&mut r, field) {
+            return match error.is_incomplete() {
+                true => DecodeError::new(field, Fault::Incomplete, start),
+                false => error,
+            };
+        }
+    }
 }
 
 /// A Token structure, which fills its parameter's value (draft-14 §9.2.1.1, draft-16 §9.2.2.1). One that cannot be read

@@ -2,6 +2,7 @@
 
 use crate::buf::{Reader, Writer, integer};
 use crate::error::{DecodeError, EncodeError, Fault};
+use crate::field;
 use crate::list::Keys;
 use crate::model::{
     Datagram, DatagramBody, Extensions, FetchObject, Location, ObjectHeader, ObjectStatus, Opening,
@@ -221,12 +222,10 @@ fn status_body(r: &mut Reader<'_>) -> Result<DatagramBody, DecodeError> {
     Ok(DatagramBody::Status(status))
 }
 
-/// Extension Headers Length and as many bytes (draft-14 §10.2.1.2). A length of 0 is legal on streams.
+/// Extension headers on streams, where a length of 0 is legal (draft-14 §10.4.2, §10.4.4).
 #[inline]
 fn extensions(r: &mut Reader<'_>) -> Result<Extensions, DecodeError> {
-    let length = r.varint("Extension Headers Length")?;
-    let mut block = r.take(length, "Extension Headers")?;
-    Extensions::decode(&mut block, Keys::Absolute, "Extension Headers")
+    field::extension_headers(r, Keys::Absolute)
 }
 
 /// The extension headers of a datagram whose type announces some: the length is not 0 (draft-14 §10.3.1).

@@ -7,7 +7,7 @@ use moqingbird_wire::model::{
     Datagram, DatagramBody, Extensions, FetchItem, FetchObject, Location, ObjectHeader, ObjectStatus,
     Opening, RequestId, SubgroupHeader, SubgroupId, TrackAlias,
 };
-use moqingbird_wire::stream::{FetchCursor, SubgroupCursor};
+use moqingbird_wire::stream::{FetchCursor, OpeningReader, SubgroupCursor, SubgroupItem, SubgroupReader};
 
 use crate::support::{
     DATA, STREAMS, at_start, draft, extensions, hex, rows, whole, write_datagram, write_fetch_item,
@@ -145,6 +145,30 @@ fn object_ids_on_a_subgroup_stream_are_deltas_less_one() {
     covers!("D14-10.4.2-11");
     assert_eq!(object_ids(&hex("10 07 40 65 80 03 01 61 01 01 62 00 01 63")), [3, 5, 6]);
     assert_eq!(object_ids(&hex("10 07 40 65 80 00 01 61 00 01 62 00 01 63")), [0, 1, 2]);
+}
+
+#[test]
+fn a_subgroup_may_be_named_by_its_first_object() {
+    covers!("D14-10.4.2-06");
+    for kind in ["12", "13", "1a", "1b"] {
+        let none = if kind.ends_with(['3', 'b']) { "00" } else { "" };
+        let mut opening = OpeningReader::new();
+        opening.push(hex(&format!("{kind} 07 40 65 80 05 {none} 00 00 01 {none} 00 00")));
+        let Ok(Some(Opening::Subgroup(header))) = opening.next_opening(draft()) else {
+            panic!("no subgroup")
+        };
+        let mut reader = SubgroupReader::new(draft(), header, opening.into_leftover());
+        assert_eq!(reader.subgroup_id(), None, "{kind}");
+        for id in [5, 7] {
+            let item = reader.next_item().unwrap();
+            assert_eq!(
+                item,
+                Some(SubgroupItem::Object(ObjectHeader { object_id: id, ..bare_object() })),
+                "{kind}"
+            );
+            assert_eq!(reader.subgroup_id(), Some(5), "{kind}");
+        }
+    }
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! draft-ietf-moq-transport-14 against bytes that were written by hand from its text.
+//! draft-ietf-moq-transport-14 against bytes that were built from its text and not by this encoder.
 //!
 //! The bytes are data, `tests/vectors/draft14`: `control.tsv`, `data.tsv` and `streams.tsv` are read and written,
 //! `accepted.tsv` is read only, `refused.tsv` is refused. What they mean is said here.

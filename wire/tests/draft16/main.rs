@@ -1,5 +1,6 @@
 //! draft-ietf-moq-transport-16: every vector of `tests/vectors/draft16` against its meaning, and the rules of the draft.
 
+mod allocations;
 mod codes;
 mod control;
 mod datagram;

@@ -27,7 +27,7 @@ fn vector(line: &'static str) -> Vector {
 pub(crate) fn hex(digits: &str) -> Bytes {
     let digits: Vec<u32> =
         digits.chars().filter(|c| !c.is_whitespace()).map(|c| c.to_digit(16).expect("a digit")).collect();
-    assert!(digits.len() % 2 == 0, "whole bytes");
+    assert!(digits.len().is_multiple_of(2), "whole bytes");
     digits.chunks(2).map(|pair| (pair[0] * 16 + pair[1]) as u8).collect()
 }
 
