@@ -1,2 +1,42 @@
-//! Chores.
-fn main() {}
+//! Chores of the project: `cargo xtask NAME`.
+
+mod fuzz;
+mod ledger;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// Chores of the project.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+enum Chore {
+    /// Count the drafts' rules that tests name, and check that the names are right.
+    Ledger(ledger::Options),
+    /// Fuzz a target with libFuzzer, or all of them one after another.
+    Fuzz(fuzz::Options),
+}
+
+/// What a chore answers: nothing, or why it failed.
+type Outcome = Result<(), String>;
+
+fn main() -> ExitCode {
+    let outcome = match Chore::parse() {
+        Chore::Ledger(options) => ledger::run(&options),
+        Chore::Fuzz(options) => fuzz::run(&options),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("{why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The root of the workspace.
+fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_owned()
+}

@@ -1,0 +1,3 @@
+//! See `moqingbird_fuzz::TARGETS`.
+#![no_main]
+libfuzzer_sys::fuzz_target!(|data: &[u8]| moqingbird_fuzz::run("control16", data));
