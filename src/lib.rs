@@ -1,7 +1,8 @@
 //! Media over QUIC Transport (MoQT), draft-ietf-moq-transport-14 and -16: publish and subscribe over raw QUIC and
 //! WebTransport.
 //!
-//! ```no_run
+#![cfg_attr(feature = "net", doc = "```no_run")]
+#![cfg_attr(not(feature = "net"), doc = "```ignore")]
 //! use moqingbird::wire::model::{FullTrackName, Subscribe, TrackNamespace};
 //! use moqingbird::{Delivery, connect};
 //!

@@ -3,7 +3,7 @@
 use moqingbird_wire::EncodeError;
 use moqingbird_wire::model::{
     ErrorContext, Message, PublishDoneCode, PublishOk, RequestError, RequestErrorCode, RequestId,
-    RequestKind, Response, SubscribeOk, SubscriptionFilter, Target,
+    RequestKind, Response, SubscribeOk, SubscriptionFilter, Target, TrackExtensions,
 };
 
 use super::requests::{Body, Open, Stage};
@@ -12,7 +12,7 @@ use super::{Checked, Event, Instant, Misuse, Session, StreamId};
 impl Session {
     /// Grants a request of the peer: one that came as [`Event::Request`], or the number in
     /// [`Event::Update`]`::answer`. The Track Alias of a SUBSCRIBE_OK is chosen here; what the draft must state and
-    /// `response` leaves open is filled in.
+    /// `response` leaves open is filled in, and extensions of the track for which it has no room are left out.
     ///
     /// # Errors
     /// No such request, one that is answered, a response of another kind, or one that the draft cannot say.
@@ -46,7 +46,8 @@ impl Session {
         if states_order {
             ok.extensions.group_order = sending.asked_order.unwrap_or(ok.extensions.group_order);
         }
-        let response = Response::Subscribe(ok.clone());
+        let said = SubscribeOk { extensions: self.expressible_extensions(&ok.extensions), ..ok.clone() };
+        let response = Response::Subscribe(said);
         self.send(None, &Message::Response { target: Target::Id(id), response })?;
         if let Some(sending) = self.requests.sending(id) {
             sending.grant(&ok);
@@ -181,6 +182,16 @@ impl Session {
             retry_after: error.retry_after.filter(|_| self.rules.retry_interval),
             reason: error.reason,
         }
+    }
+
+    /// Extensions of a track as the draft can say them. Nothing is lost where it has none: priorities are then always
+    /// stated, and no subscriber can ask for a new group.
+    pub(super) fn expressible_extensions(&self, extensions: &TrackExtensions) -> TrackExtensions {
+        if self.rules.track_extensions {
+            return extensions.clone();
+        }
+        let TrackExtensions { delivery_timeout, max_cache_duration, group_order, .. } = *extensions;
+        TrackExtensions { delivery_timeout, max_cache_duration, group_order, ..TrackExtensions::default() }
     }
 
     /// A code of PUBLISH_DONE as the draft can say it.

@@ -19,7 +19,7 @@ pub(super) fn check(tokens: &[AuthorizationToken]) -> Checked {
                     "a token was registered, and we offer no token cache",
                 ));
             }
-            // No request error has this meaning, so the session has to end (draft-14 [E5], draft-16 gap 4).
+            // No request error has this meaning, so the session has to end.
             AuthorizationToken::UseAlias { alias } | AuthorizationToken::Delete { alias } => {
                 return Err(Violation::new(
                     SessionErrorCode::UnknownAuthTokenAlias,

@@ -14,7 +14,8 @@ use super::{Instant, Misuse, Phase, Session, Side, Violation};
 impl Session {
     /// Asks the peer something: now, or as soon as it permits another request. The answer is [`Event::Accepted`] or
     /// [`Event::Rejected`]; the latter, with [`RequestErrorCode::Timeout`] and our own reason, also if none comes in
-    /// time. The Track Alias of a PUBLISH is chosen here. FETCH and TRACK_STATUS are not offered yet.
+    /// time. The Track Alias of a PUBLISH is chosen here, and extensions of its track for which the draft has no room
+    /// are left out. FETCH and TRACK_STATUS are not offered yet.
     ///
     /// [`Event::Accepted`]: super::Event::Accepted
     /// [`Event::Rejected`]: super::Event::Rejected
@@ -37,7 +38,9 @@ impl Session {
                     return Err(TWICE);
                 }
                 publish.track_alias = self.tracks.new_alias();
-                Body::Sending(Box::new(Sending::offered(publish)))
+                let body = Body::Sending(Box::new(Sending::offered(publish)));
+                publish.extensions = self.expressible_extensions(&publish.extensions);
+                body
             }
             Request::PublishNamespace(publish) => {
                 Body::Announcement(Announcement { namespace: publish.namespace.clone(), prefix: None })
@@ -67,13 +70,13 @@ impl Session {
             }
             Body::Receiving(receiving) => {
                 let (streams, over) = (receiving.streams.clone(), receiving.done.is_some());
-                for stream in streams {
-                    self.stop_stream(stream);
-                }
                 if over {
                     self.forget(now, id)?;
                 } else {
                     self.withdraw(now, id)?;
+                }
+                for stream in streams {
+                    self.stop_stream(stream);
                 }
             }
             Body::Announcement(_) | Body::Prefix(_) if self.requests.is_ours(id) => self.withdraw(now, id)?,

@@ -33,9 +33,10 @@ pub struct Config {
     pub max_request_id: u64,
     /// How many requests of our own may wait for the peer's MAX_REQUEST_ID to grow.
     pub max_waiting_requests: usize,
-    /// How many data streams of unknown aliases, or before SETUP, are held.
+    /// How many data streams of unknown aliases, or before SETUP, are held; and how many bidirectional streams of the
+    /// peer may be without a first message, or wait for SETUP.
     pub max_held_streams: usize,
-    /// How many datagrams of unknown aliases are held, and how many bytes they may take together.
+    /// How many datagrams of unknown aliases are held.
     pub max_held_datagrams: usize,
     /// How many bytes the held datagrams may take together.
     pub max_held_datagram_bytes: usize,
@@ -47,7 +48,7 @@ pub struct Config {
     pub setup_timeout: Duration,
     /// How long the peer may take to answer a request.
     pub response_timeout: Duration,
-    /// How long a stream or datagram of an unknown alias is held.
+    /// How long a stream or datagram of an unknown alias, or a request that came before SETUP, is held.
     pub held_timeout: Duration,
     /// How long counted streams are waited for after PUBLISH_DONE.
     pub late_stream_timeout: Duration,

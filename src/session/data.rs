@@ -336,7 +336,7 @@ impl Session {
         self.raise_limit()
     }
 
-    /// Forgets a subscription by which we send, and answers the updates of it that nobody has answered.
+    /// Forgets a subscription by which we send, resets its streams, and answers the updates of it that nobody has answered.
     pub(super) fn forget_sending(&mut self, id: RequestId) -> Result<(), EncodeError> {
         let Some(open) = self.end(id) else { return Ok(()) };
         if open.stage == Stage::Asked {
@@ -345,6 +345,7 @@ impl Session {
         if let Body::Sending(sending) = open.body {
             for stream in sending.streams.into_keys() {
                 self.tracks.sent.remove(&stream);
+                self.reset_stream(stream);
             }
         }
         self.decline_updates(id)

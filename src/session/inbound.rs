@@ -145,11 +145,10 @@ impl Session {
     }
 
     /// The subscriber leaves. Its streams are reset and PUBLISH_DONE is not said: draft-14 §5.1 and §9.12 differ on that
-    /// ([E27]), in draft-16 §5.1 the subscription is over, and a subscriber has to be content with either.
+    /// (either may be read), in draft-16 §5.1 the subscription is over; a subscriber has to be content with or without it.
     fn unsubscribed(&mut self, id: RequestId) -> Checked {
         match self.known(id)?.map(|open| &open.body) {
             Some(Body::Sending(_)) => {
-                self.reset_streams(id, |_| true);
                 self.forget_sending(id)?;
                 self.event(Event::Cancelled { id });
                 self.raise_limit()
@@ -169,7 +168,7 @@ impl Session {
                     "PUBLISH_DONE of request {id}, which is not the peer's to end"
                 )));
             }
-            // We have left the subscription ([E27]).
+            // We have left the subscription.
             None => return Ok(()),
         };
         if again || stage == Stage::Asked {

@@ -38,7 +38,8 @@ impl Prefix {
         Self { prefix: subscribe.prefix.clone(), options: subscribe.options, known: BTreeMap::new() }
     }
 
-    /// Whether a namespace could be below both (draft-14 [E14], draft-16 gap 17).
+    /// Whether a namespace could be below both (draft-14 §9.28, draft-16 §9.25: "common prefix" means that one is
+    /// a prefix of the other).
     pub(super) fn overlaps(&self, other: &TrackNamespace) -> bool {
         self.prefix.starts_with(other) || other.starts_with(&self.prefix)
     }

@@ -122,7 +122,7 @@ impl Session {
     }
 
     /// Whether the application does not know of a request of ours.
-    fn is_silent(&self, id: RequestId) -> bool {
+    pub(super) fn is_silent(&self, id: RequestId) -> bool {
         let open = self.requests.open.get(&id);
         open.is_some_and(|open| matches!(&open.body, Body::Announcement(it) if it.prefix.is_some()))
     }

@@ -7,13 +7,15 @@
 //! ```
 //!
 //! An ID is given when a request is made and is always said, in order: drafts require that sequences have no holes. A
-//! request that is withdrawn while it waits is said and withdrawn in one breath.
+//! request that is withdrawn while it waits is said and withdrawn in one breath; a SUBSCRIBE becomes a TRACK_STATUS, since
+//! by then there may be another subscription to the track, beside which a second one is a violation.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use moqingbird_wire::model::{
-    FullTrackName, Message, Request, RequestId, RequestKind, RequestUpdate, SessionErrorCode,
+    FullTrackName, Message, Request, RequestId, RequestKind, RequestUpdate, SessionErrorCode, Subscribe,
+    SubscriptionFilter,
 };
 use moqingbird_wire::{EncodeError, RequestIds};
 
@@ -115,7 +117,8 @@ impl OurIds {
 }
 
 impl TheirIds {
-    /// Whether a new request may have this ID. Sequence is judged before the limit (draft-14 [E4], draft-16 gap 2).
+    /// Whether a new request may have this ID. Sequence is judged before the limit: no draft says which
+    /// comes first, and draft-16 §9.1 and §9.5 differ in the code.
     fn admit(&mut self, RequestId(id): RequestId) -> Checked {
         let invalid = |why: &str| {
             Err(Violation::new(SessionErrorCode::InvalidRequestId, format!("request {id} {why}")))
@@ -194,7 +197,7 @@ impl Requests {
     /// Whether there has ever been such a request.
     pub(super) fn existed(&self, id: RequestId) -> bool {
         if self.is_ours(id) {
-            id.0 < self.ours.next && !self.waiting.iter().any(|waiting| waiting.id == id)
+            id.0 < self.waiting.front().map_or(self.ours.next, |waiting| waiting.id.0)
         } else {
             id.0 < self.theirs.next && !self.theirs.holes.contains(&id.0)
         }
@@ -313,7 +316,9 @@ impl Session {
             }
             (Some(_), Some(stream)) => self.finish_lane(stream),
             (Some(withdrawal), None) => {
-                self.write(stream, withdrawal, false);
+                if !withdrawal.is_empty() {
+                    self.write(stream, withdrawal, false);
+                }
                 self.requests.remember_withdrawn(id);
             }
         }
@@ -327,12 +332,20 @@ impl Session {
             Some(message) => self.encode(&message)?,
             None => Bytes::new(),
         };
+        let question = match &open.body {
+            Body::Receiving(receiving) if stage == Stage::Waiting => {
+                Some(self.status_question(id, &receiving.track)?)
+            }
+            _ => None,
+        };
         self.forget(now, id)?;
         match (stage, lane) {
             (Stage::Waiting, _) => {
-                if let Some(waiting) = self.requests.waiting.iter_mut().find(|waiting| waiting.id == id) {
-                    waiting.withdrawal = Some(data);
-                }
+                let Some(waiting) = self.requests.waiting.iter_mut().find(|waiting| waiting.id == id) else {
+                    return Ok(());
+                };
+                waiting.withdrawal = Some(if question.is_some() { Bytes::new() } else { data });
+                waiting.data = question.unwrap_or_else(|| waiting.data.clone());
             }
             // What the peer still says on the stream is not heard, so no answer needs to be remembered.
             (_, Some(stream)) => self.finish_lane(stream),
@@ -346,6 +359,15 @@ impl Session {
             }
         }
         Ok(())
+    }
+
+    /// A TRACK_STATUS: it leaves nothing behind at the peer. Drafts differ in whether it states a filter.
+    fn status_question(&self, id: RequestId, track: &FullTrackName) -> Result<Bytes, EncodeError> {
+        let with = |filter| {
+            let subscribe = Subscribe { filter, ..Subscribe::new(track.clone()) };
+            self.encode(&Message::Request { id, request: Request::TrackStatus(subscribe) })
+        };
+        with(None).or_else(|_| with(Some(SubscriptionFilter::LargestObject)))
     }
 
     /// Forgets a request with all that hangs on it: streams, aliases, announcements, updates.
@@ -398,10 +420,10 @@ impl Session {
         }
     }
 
-    /// Requests that were never said never will be: the peer is leaving.
+    /// Requests that were never said never will be: the peer is leaving. Gives those of which the application knows.
     pub(super) fn drop_waiting(&mut self) -> Vec<RequestId> {
         let ids: Vec<_> = self.requests.waiting.drain(..).map(|waiting| waiting.id).collect();
-        ids.into_iter().filter(|id| self.end(*id).is_some()).collect()
+        ids.into_iter().filter(|id| !self.is_silent(*id) & self.end(*id).is_some()).collect()
     }
 }
 

@@ -52,7 +52,7 @@ impl Session {
 
     /// The first message that a client gets.
     ///
-    /// In draft-14 the text gives AUTHORITY and MOQT_IMPLEMENTATION one number ([E3]). It is read as AUTHORITY, which
+    /// In draft-14 the text gives AUTHORITY and MOQT_IMPLEMENTATION one number (§9.3.2). It is read as AUTHORITY, which
     /// a server must not send: implementations tell their name under 0x07.
     pub(super) fn server_setup(&mut self, now: Instant, setup: Setup) -> Checked {
         if let Some(version) = self.rules.setup_version

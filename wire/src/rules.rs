@@ -33,6 +33,8 @@ pub struct Rules {
     pub retry_interval: bool,
     /// Whether a subgroup or datagram may leave its priority to the track's default.
     pub default_priority: bool,
+    /// Whether tracks have extensions: a default priority, dynamic groups, and ones that the draft does not define.
+    pub track_extensions: bool,
     /// Whether tokens may be deleted or used by alias in CLIENT_SETUP.
     pub setup_token_aliases: bool,
     /// Whether a prefix of no field is legal in SUBSCRIBE_NAMESPACE.

@@ -50,6 +50,7 @@ static RULES: Rules = Rules {
     publish_ok_is_explicit: true,
     retry_interval: false,
     default_priority: false,
+    track_extensions: false,
     setup_token_aliases: true,
     empty_prefix: false,
     mixed_forwarding: false,

@@ -65,6 +65,7 @@ static RULES: Rules = Rules {
     publish_ok_is_explicit: false,
     retry_interval: true,
     default_priority: true,
+    track_extensions: true,
     setup_token_aliases: false,
     empty_prefix: true,
     mixed_forwarding: true,

@@ -1,0 +1,74 @@
+//! Walls that the compiler does not know.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn sources(folder: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)];
+    while let Some(folder) = folders.pop() {
+        let Ok(entries) = fs::read_dir(&folder) else { continue };
+        for entry in entries {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                found.push(path);
+            }
+        }
+    }
+    found
+}
+
+/// The lines of a file that are neither comment nor test.
+fn code(path: &Path) -> Vec<(usize, String)> {
+    if path.file_stem().is_some_and(|stem| stem == "tests") {
+        return Vec::new();
+    }
+    let text = fs::read_to_string(path).unwrap();
+    let lines = text.lines().map(str::trim).enumerate().take_while(|(_, line)| *line != "#[cfg(test)]");
+    lines.filter(|(_, line)| !line.starts_with("//")).map(|(at, line)| (at + 1, line.to_owned())).collect()
+}
+
+fn forbid(folders: &[&str], words: &[&str]) {
+    let mut seen = 0;
+    for path in folders.iter().flat_map(|folder| sources(folder)) {
+        seen += 1;
+        for (at, line) in code(&path) {
+            for word in words {
+                assert!(!line.contains(word), "{}:{at} has {word:?}: {line}", path.display());
+            }
+        }
+    }
+    assert!(seen > 0, "no source in {folders:?}");
+}
+
+#[test]
+fn wire_and_session_have_no_clock_socket_task_or_lock() {
+    let words =
+        ["tokio", "quinn", "std::net", "Instant::now", "SystemTime", "std::thread", "Mutex", "RwLock"];
+    forbid(&["wire/src", "src/session"], &words);
+}
+
+#[test]
+fn drafts_are_named_only_where_they_are_chosen() {
+    forbid(&["src/session", "src/api", "src/track", "relay/src"], &["draft1", "Draft1", "Version::"]);
+}
+
+#[test]
+fn wire_and_session_do_not_panic_by_convenience() {
+    let words = [".unwrap()", ".expect(", "panic!(", "unreachable!(", "todo!(", "unimplemented!("];
+    forbid(&["wire/src", "src/session"], &words);
+}
+
+#[test]
+fn nothing_is_left_for_later() {
+    for folder in ["src", "wire", "ledger", "relay", "interop", "cli", "fuzz", "xtask"] {
+        for path in sources(folder) {
+            let text = fs::read_to_string(&path).unwrap();
+            for word in [concat!("TO", "DO"), concat!("FIX", "ME")] {
+                assert!(!text.contains(word), "{} has {word}", path.display());
+            }
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! The session engine, both ends in memory.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod data;
+mod goaway;
+mod namespaces;
+mod publish;
+mod request_ids;
+mod setup;
+mod shuffled;
+mod subscribe;
+mod timeouts;
+mod tokens;
+mod updates;
+mod violations;

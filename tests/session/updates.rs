@@ -1,0 +1,240 @@
+use moqingbird::session::{Event, Misuse, Side};
+use moqingbird::wire::model::{
+    Location, Message, PublishDoneCode, ReasonPhrase, Request, RequestError, RequestErrorCode, RequestId,
+    RequestKind, RequestUpdate, Response, SessionErrorCode, Subscribe, SubscriptionFilter, Target,
+};
+use moqingbird_ledger::covers;
+
+use crate::in_every_draft;
+use crate::support::pair::{CLIENT, Pair, SERVER};
+use crate::support::raw::Raw;
+use crate::support::{ok, publish, publish_namespace, publish_ok, subscribe, subscribe_ok, track};
+
+fn range(start: u64, end_group: u64) -> SubscriptionFilter {
+    SubscriptionFilter::AbsoluteRange { start: Location::new(start, 0), end_group }
+}
+
+/// An update that says everything that any draft wants said.
+fn whole(filter: SubscriptionFilter) -> RequestUpdate {
+    RequestUpdate {
+        filter: Some(filter),
+        subscriber_priority: Some(1),
+        forward: Some(true),
+        ..Default::default()
+    }
+}
+
+fn accept_update(pair: &mut Pair) {
+    if let Event::Update { answer: Some(answer), .. } = pair.event(SERVER) {
+        pair.accept(SERVER, answer, ok(RequestKind::Update));
+    }
+}
+
+/// A server that sends `filter` to a raw peer as request 0.
+fn sending(draft: &'static dyn moqingbird::wire::Draft, filter: SubscriptionFilter) -> Raw {
+    let mut raw = Raw::new(draft, Side::Server);
+    let request =
+        Request::Subscribe(Subscribe { filter: Some(filter), ..Subscribe::new(track("live/cam/video")) });
+    raw.say(&Message::Request { id: RequestId(0), request });
+    raw.session.accept(raw.now, RequestId(0), subscribe_ok(None)).unwrap();
+    raw.heard();
+    raw.events.clear();
+    raw
+}
+
+fn update(target: u64, update: RequestUpdate) -> Message {
+    Message::RequestUpdate { id: RequestId(2), target: RequestId(target), update }
+}
+
+in_every_draft! {
+    fn update_changes_what_the_publisher_sees_and_nothing_else(draft) {
+        covers!("D14-9.10-11", "D14-7.1-01", "D16-9.11-05", "D16-7.1-01");
+        let mut pair = Pair::new(draft);
+        let id = pair.ask(CLIENT, subscribe("live/cam/video"));
+        pair.accept(SERVER, id, subscribe_ok(Some(Location::new(4, 1))));
+        let before = pair.session(SERVER).subscription(id).unwrap().clone();
+        let opened = pair.open(SERVER, id, 5);
+        let now = pair.now;
+        let change = RequestUpdate { subscriber_priority: Some(3), ..RequestUpdate::default() };
+        let answered = pair.session(CLIENT).update(now, id, change).unwrap().is_some();
+        assert_eq!(answered, draft.rules().updates_answered);
+        accept_update(&mut pair);
+        let after = pair.session(SERVER).subscription(id).unwrap().clone();
+        assert_eq!(after.subscriber_priority, 3);
+        assert_eq!((after.range, after.forward), (before.range, before.forward));
+        pair.run();
+        let [(stream, order)] = pair.ends[SERVER].priorities[..] else { panic!() };
+        assert_eq!(stream, opened.stream);
+        assert!(order > opened.order);
+        pair.no_event(CLIENT);
+    }
+
+    fn forward_is_switched_off_and_on(draft) {
+        covers!("D14-5.1-11", "D16-5.1-05");
+        let mut pair = Pair::new(draft);
+        let id = pair.ask(CLIENT, subscribe("live/cam/video"));
+        pair.accept(SERVER, id, subscribe_ok(None));
+        for forward in [false, true] {
+            let now = pair.now;
+            let change = RequestUpdate { forward: Some(forward), ..RequestUpdate::default() };
+            pair.session(CLIENT).update(now, id, change).unwrap();
+            accept_update(&mut pair);
+            assert_eq!(pair.session(SERVER).subscription(id).unwrap().forward, forward);
+        }
+        pair.open(SERVER, id, 0);
+    }
+
+    fn updates_are_answered_under_their_own_number_or_not_at_all(draft) {
+        covers!("D14-9.10-10", "D16-9.11-01");
+        let mut raw = sending(draft, range(0, 9));
+        raw.say(&update(0, whole(range(1, 8))));
+        assert_eq!(raw.heard(), []);
+        let [Event::Update { id: RequestId(0), answer, .. }] = raw.events[..] else { panic!() };
+        assert_eq!(answer, draft.rules().updates_answered.then_some(RequestId(2)));
+        let Some(answer) = answer else { return };
+        raw.session.accept(raw.now, answer, ok(RequestKind::Update)).unwrap();
+        assert!(matches!(raw.heard_one(), Message::Response { target: Target::Id(RequestId(2)), .. }));
+    }
+
+    fn narrowing_resets_the_streams_that_are_not_wanted(draft) {
+        covers!("D14-9.10-04", "D14-10.4.3-03", "D16-10.4.3-04");
+        let mut pair = Pair::new(draft);
+        let request = Request::Subscribe(Subscribe {
+            filter: Some(range(0, 9)),
+            ..Subscribe::new(track("live/cam/video"))
+        });
+        let id = pair.ask(CLIENT, request);
+        pair.accept(SERVER, id, subscribe_ok(None));
+        let kept = pair.open(SERVER, id, 4).stream;
+        let unwanted = pair.open(SERVER, id, 9).stream;
+        let now = pair.now;
+        pair.session(CLIENT).update(now, id, RequestUpdate { filter: Some(range(2, 6)), ..Default::default() }).unwrap();
+        accept_update(&mut pair);
+        pair.run();
+        assert_eq!(pair.ends[SERVER].reset, [unwanted]);
+        assert!(!pair.ends[SERVER].reset.contains(&kept));
+    }
+
+    fn widening_closes_or_is_granted(draft) {
+        covers!("D14-9.10-02", "D14-9.10-03", "D16-9.11.1-02");
+        for wider in [range(4, 6), range(5, 7), SubscriptionFilter::AbsoluteStart(Location::new(5, 0))] {
+            let mut raw = sending(draft, range(5, 6));
+            raw.say(&update(0, whole(wider)));
+            if draft.rules().update_may_widen {
+                let response = Response::Ok {
+                    kind: None,
+                    ok: moqingbird::wire::model::RequestOk { largest: Some(Location::new(5, 5)), ..Default::default() },
+                };
+                raw.session.accept(raw.now, RequestId(2), response).unwrap();
+                let Message::Response { response: Response::Ok { ok, .. }, .. } = raw.heard_one() else { panic!() };
+                assert_eq!(ok.largest, Some(Location::new(5, 5)));
+                assert_eq!(raw.session.subscription(RequestId(0)).unwrap().filter, Some(wider));
+            } else {
+                raw.assert_closed(SessionErrorCode::ProtocolViolation);
+            }
+        }
+    }
+
+    fn our_widening_is_refused_where_the_draft_forbids_it(draft) {
+        covers!("D14-9.10-01");
+        let mut pair = Pair::new(draft);
+        let request = Request::Subscribe(Subscribe {
+            filter: Some(range(5, 6)),
+            ..Subscribe::new(track("live/cam/video"))
+        });
+        let id = pair.ask(CLIENT, request);
+        pair.accept(SERVER, id, subscribe_ok(None));
+        let now = pair.now;
+        let wider = RequestUpdate { filter: Some(range(4, 6)), ..RequestUpdate::default() };
+        let updated = pair.session(CLIENT).update(now, id, wider);
+        assert_eq!(updated.is_ok(), draft.rules().update_may_widen);
+    }
+
+    fn update_of_what_never_was_closes(draft) {
+        covers!("D14-9.10-05", "D16-9.11-03");
+        let mut raw = sending(draft, range(5, 6));
+        raw.say(&update(98, whole(range(5, 6))));
+        raw.assert_closed(SessionErrorCode::ProtocolViolation);
+    }
+
+    fn update_that_crosses_the_end_is_no_fault(draft) {
+        covers!("D14-9.10-06");
+        let mut raw = sending(draft, range(5, 6));
+        raw.session.finish(raw.now, RequestId(0), PublishDoneCode::TrackEnded, ReasonPhrase::default()).unwrap();
+        raw.heard();
+        raw.say(&update(0, whole(range(5, 6))));
+        raw.assert_open();
+        let answered = raw.heard().iter().any(|message| matches!(message, Message::RequestError { .. }));
+        assert_eq!(answered, draft.rules().updates_answered);
+        assert!(raw.session.is_idle());
+    }
+
+    fn subscriber_updates_a_subscription_that_publish_made(draft) {
+        covers!("D14-9.10-12", "D16-9.11-06");
+        let mut pair = Pair::new(draft);
+        let id = pair.ask(SERVER, publish("live/cam/video"));
+        pair.accept(CLIENT, id, publish_ok());
+        let now = pair.now;
+        let change = RequestUpdate { subscriber_priority: Some(3), ..RequestUpdate::default() };
+        pair.session(CLIENT).update(now, id, change).unwrap();
+        accept_update(&mut pair);
+        assert_eq!(pair.session(SERVER).subscription(id).unwrap().subscriber_priority, 3);
+    }
+
+    fn declined_update_ends_the_subscription(draft) {
+        covers!("D16-9.11.1-01", "D16-9.8-02");
+        if !draft.rules().updates_answered {
+            return;
+        }
+        let mut pair = Pair::new(draft);
+        let id = pair.ask(CLIENT, subscribe("live/cam/video"));
+        pair.accept(SERVER, id, subscribe_ok(None));
+        pair.open(SERVER, id, 0);
+        let now = pair.now;
+        let change = RequestUpdate { subscriber_priority: Some(3), ..RequestUpdate::default() };
+        let number = pair.session(CLIENT).update(now, id, change).unwrap().unwrap();
+        assert!(matches!(pair.event(SERVER), Event::Update { .. }));
+        let error = RequestError::new(RequestErrorCode::Unauthorized, "");
+        pair.session(SERVER).reject(now, number, error).unwrap();
+        assert!(matches!(pair.event(CLIENT), Event::Rejected { id: it, .. } if it == number));
+        let Event::Ended { id: ended, done } = pair.event(CLIENT) else { panic!() };
+        assert_eq!((ended, done.code), (id, PublishDoneCode::UpdateFailed));
+        pair.assert_idle();
+    }
+
+    fn update_that_nobody_answered_is_declined_when_its_subscription_ends(draft) {
+        covers!("D16-9.11-01");
+        if !draft.rules().updates_answered {
+            return;
+        }
+        let mut raw = sending(draft, range(0, 9));
+        raw.say(&update(0, whole(range(0, 9))));
+        raw.say(&Message::Unsubscribe(RequestId(0)));
+        assert!(matches!(raw.heard_one(), Message::RequestError { target: Target::Id(RequestId(2)), .. }));
+        assert!(raw.session.is_idle());
+    }
+
+    fn updates_of_other_kinds_are_declined_or_close(draft) {
+        covers!("D16-4-02");
+        let mut raw = Raw::new(draft, Side::Server);
+        raw.say(&Message::Request { id: RequestId(0), request: publish_namespace("live") });
+        let message = match draft.rules().updates_answered {
+            true => update(0, RequestUpdate::default()),
+            false => update(0, whole(range(0, 9))),
+        };
+        raw.say(&message);
+        if draft.rules().updates_answered {
+            let Message::RequestError { error, .. } = raw.heard_one() else { panic!() };
+            assert_eq!(error.code, RequestErrorCode::NotSupported);
+        } else {
+            raw.assert_closed(SessionErrorCode::ProtocolViolation);
+        }
+    }
+
+    fn only_subscriptions_can_be_updated(draft) {
+        let mut pair = Pair::new(draft);
+        let id = pair.ask(CLIENT, publish_namespace("live"));
+        let now = pair.now;
+        assert_eq!(pair.session(CLIENT).update(now, id, RequestUpdate::default()), Err(Misuse::WrongKind));
+    }
+}
