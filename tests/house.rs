@@ -72,3 +72,21 @@ fn nothing_is_left_for_later() {
         }
     }
 }
+
+#[test]
+fn every_test_that_the_ambiguity_log_names_exists() {
+    let tests: String = ["tests", "wire/tests", "src"]
+        .iter()
+        .flat_map(|folder| sources(folder))
+        .map(|path| fs::read_to_string(path).unwrap())
+        .collect();
+    let log = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("AMBIGUITIES.md")).unwrap();
+    // The last cell of a row holds nothing but the names, in backquotes.
+    let cells = log.lines().filter(|line| line.starts_with('|')).filter_map(|line| line.rsplit('|').nth(1));
+    let names: Vec<_> = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
+    assert!(names.len() > 30, "the log was not read: {names:?}");
+    for name in names {
+        let defined = tests.contains(&format!("fn {name}(")) || tests.contains(&format!("    {name};"));
+        assert!(defined, "AMBIGUITIES.md names {name}, which is no test");
+    }
+}
