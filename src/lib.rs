@@ -34,6 +34,8 @@ pub use moqingbird_wire as wire;
 pub use moqingbird_wire::Version;
 
 pub mod session;
+#[cfg(feature = "net")]
+pub mod track;
 
 #[cfg(feature = "net")]
 mod api;

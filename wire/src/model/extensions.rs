@@ -75,6 +75,12 @@ impl Extensions {
         self.block.is_empty()
     }
 
+    /// How many bytes the block has as it is spelled.
+    #[inline]
+    pub fn byte_length(&self) -> usize {
+        self.block.len()
+    }
+
     /// The pairs, in the order in which they stand.
     pub fn iter(&self) -> ExtensionsIter<'_> {
         ExtensionsIter { r: Reader::new(&self.block), pairs: Pairs::new(self.keys) }

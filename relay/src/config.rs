@@ -1,0 +1,25 @@
+//! What can be set.
+
+use std::time::Duration;
+
+use moqingbird::track::TrackOptions;
+
+/// How a relay behaves.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct RelayOptions {
+    /// What is kept of each track for subscribers of different pace.
+    pub track: TrackOptions,
+    /// How long a publisher is held back by subscribers none of whom reads. After that it is read on, and they lose
+    /// what is no longer kept. Default: 2 s.
+    pub stalled_after: Duration,
+    /// How many subgroups of one track are sent to one subscriber side by side; further ones wait, and are lost to it
+    /// if they are evicted meanwhile. Default: 256.
+    pub max_subgroups: usize,
+}
+
+impl Default for RelayOptions {
+    fn default() -> Self {
+        Self { track: TrackOptions::default(), stalled_after: Duration::from_secs(2), max_subgroups: 256 }
+    }
+}

@@ -1,0 +1,313 @@
+//! One peer's session: its requests, each a task that waits for the core's answer and serves what follows.
+
+use std::sync::Arc;
+
+use moqingbird::track::Track;
+use moqingbird::wire::model::{
+    Location, PublishOk, RequestError, RequestErrorCode, SubscriptionFilter, TrackExtensions, TrackNamespace,
+};
+use moqingbird::{
+    IncomingPublish, IncomingPublishNamespace, IncomingRequest, IncomingSubscribe,
+    IncomingSubscribeNamespace, Session, TrackInfo,
+};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::{JoinHandle, JoinSet};
+
+use crate::core::{Input, PeerId, RequestKey};
+use crate::relay::{Held, Shared};
+use crate::upstream::Fanout;
+use crate::{bridge, downstream};
+
+/// What the core says to a request.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    Granted,
+    /// A SUBSCRIBE is served from this.
+    Attached(Arc<Fanout>),
+    /// A PUBLISH is poured into this, with this Forward State.
+    Taken(Arc<Fanout>, watch::Receiver<bool>),
+    Rejected(RequestError),
+}
+
+/// A namespace that came or went.
+#[derive(Debug)]
+pub(crate) enum NamespaceChange {
+    Came(TrackNamespace),
+    Gone(TrackNamespace),
+}
+
+/// Answers a peer until its session ends. The core hears of requests in the order in which they came.
+pub(crate) async fn serve(shared: Arc<Shared>, session: Session) {
+    let guard = Guard { peer: shared.join(session.clone()), shared, session };
+    let Guard { shared, session, peer } = &guard;
+    let mut requests = JoinSet::new();
+    loop {
+        tokio::select! {
+            request = session.next_request() => match request {
+                Some(IncomingRequest::Subscribe(request)) => {
+                    requests.spawn(subscribe(Arc::clone(shared), *peer, session.clone(), request));
+                }
+                Some(IncomingRequest::Publish(request)) => {
+                    requests.spawn(publish(Arc::clone(shared), *peer, request));
+                }
+                Some(IncomingRequest::PublishNamespace(request)) => {
+                    requests.spawn(publish_namespace(Arc::clone(shared), *peer, request));
+                }
+                Some(IncomingRequest::SubscribeNamespace(request)) => {
+                    requests.spawn(subscribe_namespace(Arc::clone(shared), *peer, request));
+                }
+                Some(other) => other.reject(RequestError::new(RequestErrorCode::NotSupported, "not supported")),
+                None => break,
+            },
+            Some(_) = requests.join_next() => {}
+        }
+    }
+    // Every task ends by itself, now that the session is over: open subgroups are reset, and not just forgotten.
+    shared.leave(*peer);
+    while requests.join_next().await.is_some() {}
+}
+
+/// Withdraws a peer with everything it asked, also if its task is dropped.
+struct Guard {
+    shared: Arc<Shared>,
+    session: Session,
+    peer: PeerId,
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.shared.leave(self.peer);
+        self.session.close(moqingbird::wire::model::SessionErrorCode::NoError, "");
+    }
+}
+
+/// Ends a request in the core when its task ends, however that is.
+struct Entry {
+    shared: Arc<Shared>,
+    request: RequestKey,
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.shared.end(self.request);
+    }
+}
+
+/// Hands a request to the core at once. The future serves it.
+fn subscribe(
+    shared: Arc<Shared>,
+    peer: PeerId,
+    session: Session,
+    incoming: IncomingSubscribe,
+) -> impl Future<Output = ()> {
+    let (answer, answered) = oneshot::channel();
+    let asked = incoming.request().clone();
+    let entry = enter(&shared, Held::Answer(answer), |request| Input::Subscribe {
+        peer,
+        request,
+        track: asked.track,
+        forward: asked.forward,
+    });
+    async move {
+        let answer = tokio::select! {
+            answer = answered => answer,
+            () = incoming.cancelled() => return,
+        };
+        match answer {
+            Ok(Answer::Attached(fanout)) => {
+                let track = fanout.track();
+                let filter = incoming.request().filter;
+                let reader = track.reader(filter);
+                if is_past(filter, reader.largest()) {
+                    let reason = "the range has been published already: use FETCH";
+                    return incoming.reject(RequestError::new(RequestErrorCode::InvalidRange, reason));
+                }
+                let extensions =
+                    bridge::track_extensions(fanout.extensions(), session.version().draft().rules());
+                let info = TrackInfo { largest: reader.largest(), extensions, ..TrackInfo::default() };
+                drop(fanout);
+                if let Ok(publication) = incoming.accept(info) {
+                    entry.copy(publication, &track, reader).await;
+                }
+            }
+            Ok(Answer::Rejected(error)) => incoming.reject(error),
+            _ => incoming.reject(RequestError::new(RequestErrorCode::InternalError, "the relay stops")),
+        }
+    }
+}
+
+/// Whether a range ends before what was published last (draft-14 §9.7, draft-16 §5.1.2).
+fn is_past(filter: Option<SubscriptionFilter>, largest: Option<Location>) -> bool {
+    match (filter, largest) {
+        (Some(SubscriptionFilter::AbsoluteRange { end_group, .. }), Some(largest)) => {
+            end_group < largest.group
+        }
+        _ => false,
+    }
+}
+
+impl Entry {
+    async fn copy(
+        &self,
+        publication: moqingbird::Publication,
+        track: &Track,
+        reader: moqingbird::track::Reader,
+    ) {
+        let (shared, request) = (&self.shared, self.request);
+        let tell = |forward| shared.input(Input::Forward { request, forward });
+        downstream::copy(publication, track, reader, shared.options.max_subgroups, tell).await;
+    }
+}
+
+fn publish(shared: Arc<Shared>, peer: PeerId, incoming: IncomingPublish) -> impl Future<Output = ()> {
+    let (answer, answered) = oneshot::channel();
+    let asked = incoming.request();
+    let (largest, extensions) = (asked.largest, asked.extensions.clone());
+    let track = asked.track.clone();
+    let held = Held::Publish { answer, largest, extensions };
+    let entry = enter(&shared, held, |request| Input::Publish { peer, request, track });
+    async move {
+        match answered.await {
+            Ok(Answer::Taken(fanout, mut forward)) => {
+                let ok = PublishOk { forward: *forward.borrow_and_update(), ..PublishOk::default() };
+                if let Ok(subscription) = incoming.accept(ok) {
+                    entry.pour(&fanout, subscription, forward).await;
+                }
+            }
+            Ok(Answer::Rejected(error)) => incoming.reject(error),
+            _ => incoming.reject(RequestError::new(RequestErrorCode::InternalError, "the relay stops")),
+        }
+    }
+}
+
+impl Entry {
+    async fn pour(
+        &self,
+        fanout: &Fanout,
+        subscription: moqingbird::Subscription,
+        forward: watch::Receiver<bool>,
+    ) {
+        if fanout.pour(subscription, forward, self.shared.options.stalled_after).await {
+            self.shared.input(Input::Complete(self.request));
+        }
+    }
+}
+
+fn publish_namespace(
+    shared: Arc<Shared>,
+    peer: PeerId,
+    incoming: IncomingPublishNamespace,
+) -> impl Future<Output = ()> {
+    let (answer, answered) = oneshot::channel();
+    let namespace = incoming.request().namespace.clone();
+    let entry =
+        enter(&shared, Held::Answer(answer), |request| Input::PublishNamespace { peer, request, namespace });
+    async move {
+        match answered.await {
+            Ok(Answer::Granted) => {
+                if let Ok(namespace) = incoming.accept() {
+                    namespace.withdrawn().await;
+                }
+            }
+            Ok(Answer::Rejected(error)) => incoming.reject(error),
+            _ => incoming.reject(RequestError::new(RequestErrorCode::InternalError, "the relay stops")),
+        }
+        drop(entry);
+    }
+}
+
+fn subscribe_namespace(
+    shared: Arc<Shared>,
+    peer: PeerId,
+    incoming: IncomingSubscribeNamespace,
+) -> impl Future<Output = ()> {
+    let (answer, answered) = oneshot::channel();
+    let (changes, mut changed) = mpsc::unbounded_channel();
+    let asked = incoming.request().clone();
+    let entry = enter(&shared, Held::Namespaces { answer: Some(answer), changes }, |request| {
+        Input::SubscribeNamespace {
+            peer,
+            request,
+            prefix: asked.prefix,
+            options: asked.options,
+            forward: asked.forward,
+        }
+    });
+    async move {
+        match answered.await {
+            Ok(Answer::Granted) => {
+                let Ok(subscriber) = incoming.accept() else { return };
+                loop {
+                    // They fail if the peer has just left, which `cancelled` tells.
+                    let _ = tokio::select! {
+                        () = subscriber.cancelled() => return,
+                        change = changed.recv() => match change {
+                            Some(NamespaceChange::Came(namespace)) => subscriber.namespace(namespace),
+                            Some(NamespaceChange::Gone(namespace)) => subscriber.namespace_done(&namespace),
+                            None => return,
+                        },
+                    };
+                }
+            }
+            Ok(Answer::Rejected(error)) => incoming.reject(error),
+            _ => incoming.reject(RequestError::new(RequestErrorCode::InternalError, "the relay stops")),
+        }
+        drop(entry);
+    }
+}
+
+fn enter(shared: &Arc<Shared>, held: Held, input: impl FnOnce(RequestKey) -> Input) -> Entry {
+    Entry { shared: Arc::clone(shared), request: shared.ask(held, input) }
+}
+
+/// Subscribes at a publisher and pours what comes, until the subscription ends or this is aborted. A publisher may not
+/// see a second SUBSCRIBE of a track before the UNSUBSCRIBE of the first, so `before` ends first.
+pub(crate) async fn upstream(
+    shared: Arc<Shared>,
+    request: RequestKey,
+    session: Session,
+    subscribe: moqingbird::wire::model::Subscribe,
+    fanout: Arc<Fanout>,
+    forward: watch::Receiver<bool>,
+    before: Vec<JoinHandle<()>>,
+) {
+    let entry = Entry { shared, request };
+    for ending in before {
+        // It was aborted: that is the error.
+        let _ = ending.await;
+    }
+    match session.subscribe(subscribe).await {
+        Ok(subscription) => {
+            fanout.describe(subscription.largest(), subscription.extensions());
+            entry.shared.input(Input::Accepted(request));
+            entry.pour(&fanout, subscription, forward).await;
+        }
+        Err(moqingbird::RequestFailed::Rejected(rejected)) => {
+            entry.shared.input(Input::Rejected(request, bridge::request_error(rejected.error)));
+        }
+        Err(error) => tracing::debug!(%error, "no upstream subscription"),
+    }
+}
+
+/// Offers a track to a peer that subscribed to its namespace, and serves it if the peer takes it.
+pub(crate) async fn offer(
+    shared: Arc<Shared>,
+    request: RequestKey,
+    session: Session,
+    publish: moqingbird::wire::model::Publish,
+    track: Track,
+) {
+    let entry = Entry { shared, request };
+    let extensions: TrackExtensions =
+        bridge::track_extensions(publish.extensions.clone(), session.version().draft().rules());
+    match session.publish(moqingbird::wire::model::Publish { extensions, ..publish }).await {
+        // The peer may have subscribed by itself meanwhile, or the track may be gone.
+        Ok(publication) if entry.shared.serves(request) => {
+            let reader = track.reader(publication.filter());
+            entry.shared.input(Input::Forward { request, forward: publication.forward() });
+            entry.copy(publication, &track, reader).await;
+        }
+        Ok(_) => {}
+        Err(error) => tracing::debug!(%error, "an offered track is not taken"),
+    }
+}

@@ -1,0 +1,114 @@
+//! A track in memory: one writer, many readers, each with a cursor of its own.
+//!
+//! ```text
+//! Writer ── open_subgroup ──> SubgroupWriter ── object, chunk ──┐
+//!   │  datagram                                                 v
+//!   └──────────────> arrivals: subgroups and datagrams, in the order in which they began
+//!                        │ Reader (a cursor over arrivals) ── next ──> SubgroupReader (a cursor over items)
+//! ```
+//!
+//! A track knows neither connections nor drafts. A reader gets what is published after it was made and what its filter
+//! passes; an object is read while it is still being written. Payload is never copied: readers share the slices that
+//! the writer hands in.
+//!
+//! Memory is bounded by [`TrackOptions`]: before something new is kept, the oldest group gives way, and of a group that
+//! is alone its oldest objects. A reader that had not come so far is told
+//! [`TooFarBehind`](SubgroupEnd::TooFarBehind) for that subgroup, and goes on with the next. Whoever feeds a writer
+//! from a network waits for [`Writer::ready`] before it reads on, so that a fast publisher is held back at the pace of
+//! the fastest reader.
+
+mod range;
+mod reader;
+mod state;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use bytes::Bytes;
+use moqingbird_wire::model::{Datagram, ObjectHeader, PublishDoneCode, ReasonPhrase, ResetCode};
+
+pub use reader::{Reader, SubgroupReader};
+pub use writer::{SubgroupWriter, Track, WriteError, Writer};
+
+/// What a track may hold.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct TrackOptions {
+    /// How many bytes of objects are kept, what describes them included. What is written at once comes on top.
+    /// Default: 8 MiB.
+    pub max_bytes: usize,
+    /// How many groups are kept. Default: 256.
+    pub max_groups: usize,
+    /// How many bytes the fastest reader may be behind before [`Writer::ready`] waits. Default: 1 MiB.
+    pub window: usize,
+}
+
+impl Default for TrackOptions {
+    fn default() -> Self {
+        Self { max_bytes: 8 << 20, max_groups: 256, window: 1 << 20 }
+    }
+}
+
+/// What is known of a subgroup when it begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SubgroupInfo {
+    /// The group.
+    pub group_id: u64,
+    /// The subgroup. `None`: the ID of its first object.
+    pub subgroup_id: Option<u64>,
+    /// 0 is sent first, 255 last.
+    pub publisher_priority: u8,
+    /// Whether objects may carry extension headers.
+    pub extensions: bool,
+    /// Whether the last object before the end is the last of the group.
+    pub end_of_group: bool,
+}
+
+/// A part of a subgroup.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Item {
+    /// An object begins.
+    Object(ObjectHeader),
+    /// The next part of that object's payload. The parts add up to its payload length.
+    Payload(Bytes),
+}
+
+/// What a reader is given.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Delivery {
+    /// A subgroup with at least one more object to come, or its end.
+    Subgroup(SubgroupReader),
+    /// An object that came in a datagram.
+    Datagram(Datagram),
+}
+
+/// How a subgroup ended for a reader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SubgroupEnd {
+    /// It has no further object.
+    Finished,
+    /// The publisher gave it up.
+    Reset(ResetCode),
+    /// What comes next for this reader is no longer kept.
+    TooFarBehind,
+}
+
+/// How a track ended for a reader.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TrackEnd {
+    /// The writer finished it.
+    Finished {
+        /// Why.
+        code: PublishDoneCode,
+        /// Why, for people.
+        reason: ReasonPhrase,
+    },
+    /// The writer was dropped.
+    Aborted,
+    /// The reader's range has been delivered.
+    EndOfRange,
+}

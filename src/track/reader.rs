@@ -1,0 +1,173 @@
+//! The reading side.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+
+use moqingbird_wire::model::Location;
+use tokio::sync::Notify;
+
+use super::range::Range;
+use super::state::{Attached, ItemCursor, Met, Shared};
+use super::{Delivery, Item, SubgroupEnd, SubgroupInfo, TrackEnd};
+
+/// A cursor over what arrives on a track after the reader was made.
+pub struct Reader {
+    shared: Arc<Shared>,
+    largest: Option<Location>,
+    range: Range,
+    /// The subgroups that were open when the reader was made.
+    open: VecDeque<SubgroupReader>,
+    cursor: u64,
+    missed: u64,
+    end: Option<TrackEnd>,
+}
+
+impl Reader {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        largest: Option<Location>,
+        range: Range,
+        cursor: u64,
+        open: Vec<Attached>,
+    ) -> Self {
+        let open = open.into_iter().map(|at| SubgroupReader::new(&shared, at, range, true)).collect();
+        Self { shared, largest, range, open, cursor, missed: 0, end: None }
+    }
+
+    /// The next subgroup or datagram that the reader's filter passes, in the order in which they began. `None`: there
+    /// is nothing more, see [`Reader::end`].
+    ///
+    /// Cancelled, it has taken nothing.
+    pub async fn next(&mut self) -> Option<Delivery> {
+        let shared = Arc::clone(&self.shared);
+        loop {
+            let arrived = shared.arrived.notified();
+            if let Some(delivery) = self.try_next() {
+                return Some(delivery);
+            }
+            if self.end.is_some() {
+                return None;
+            }
+            arrived.await;
+        }
+    }
+
+    /// As [`Reader::next`], without waiting. `None`: there is nothing now, or nothing more.
+    pub fn try_next(&mut self) -> Option<Delivery> {
+        if let Some(subgroup) = self.open.pop_front() {
+            return Some(Delivery::Subgroup(subgroup));
+        }
+        if self.end.is_some() {
+            return None;
+        }
+        let mut state = self.shared.lock();
+        let met = state.advance(&mut self.cursor, &self.range, &mut self.missed);
+        self.shared.release(state);
+        match met {
+            Met::Subgroup(at) => {
+                Some(Delivery::Subgroup(SubgroupReader::new(&self.shared, at, self.range, false)))
+            }
+            Met::Datagram(datagram) => Some(Delivery::Datagram(datagram)),
+            Met::Nothing => None,
+            Met::End(end) => {
+                self.end = Some(end);
+                None
+            }
+        }
+    }
+
+    /// The track's largest location when the reader was made.
+    pub const fn largest(&self) -> Option<Location> {
+        self.largest
+    }
+
+    /// How the track ended for this reader, once [`Reader::next`] has given `None`.
+    pub const fn end(&self) -> Option<&TrackEnd> {
+        self.end.as_ref()
+    }
+
+    /// How many subgroups and datagrams were evicted before this reader came to them.
+    pub const fn missed(&self) -> u64 {
+        self.missed
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        let mut state = self.shared.lock();
+        state.leave(self.cursor);
+        self.shared.release(state);
+    }
+}
+
+impl fmt::Debug for Reader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reader")
+            .field("range", &self.range)
+            .field("cursor", &self.cursor)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A cursor over the items of one subgroup.
+pub struct SubgroupReader {
+    shared: Arc<Shared>,
+    changed: Arc<Notify>,
+    at: ItemCursor,
+}
+
+impl SubgroupReader {
+    fn new(shared: &Arc<Shared>, at: Attached, range: Range, skipping: bool) -> Self {
+        let Attached { arrival, position, info, changed } = at;
+        Self {
+            shared: Arc::clone(shared),
+            changed,
+            at: ItemCursor { arrival, info, position, range, skipping },
+        }
+    }
+
+    /// What is known of the subgroup. Its Subgroup ID is known once an object has been read.
+    pub const fn info(&self) -> SubgroupInfo {
+        self.at.info
+    }
+
+    /// Appends to `items` all that is ready, waiting until that is something. Gives how the subgroup ended, once
+    /// nothing follows these items.
+    ///
+    /// Cancelled, it has taken nothing.
+    pub async fn next(&mut self, items: &mut Vec<Item>) -> Option<SubgroupEnd> {
+        let (before, changed) = (items.len(), Arc::clone(&self.changed));
+        loop {
+            let changed = changed.notified();
+            match self.try_next(items) {
+                Some(end) => return Some(end),
+                None if items.len() > before => return None,
+                None if self.shared.lock().has_more(&self.at) => {}
+                None => changed.await,
+            }
+        }
+    }
+
+    /// As [`SubgroupReader::next`], without waiting.
+    pub fn try_next(&mut self, items: &mut Vec<Item>) -> Option<SubgroupEnd> {
+        let mut state = self.shared.lock();
+        let end = state.read(&mut self.at, items);
+        self.shared.release(state);
+        end
+    }
+}
+
+impl Drop for SubgroupReader {
+    fn drop(&mut self) {
+        let mut state = self.shared.lock();
+        state.detach(self.at.arrival);
+        self.shared.release(state);
+    }
+}
+
+impl fmt::Debug for SubgroupReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SubgroupReader").field("at", &self.at).finish_non_exhaustive()
+    }
+}

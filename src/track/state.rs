@@ -1,0 +1,458 @@
+//! What a track holds, behind its one lock.
+
+mod evict;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque, btree_map};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use moqingbird_wire::model::{Datagram, DatagramBody, Location};
+use tokio::sync::Notify;
+
+use super::range::Range;
+use super::{Item, SubgroupEnd, SubgroupInfo, TrackEnd, TrackOptions};
+
+/// How many items a reader takes under one lock.
+const BATCH: usize = 256;
+
+/// What it costs to know of a datagram, or of a subgroup that has ended.
+const ARRIVAL_WEIGHT: usize = size_of::<Arrival>();
+
+/// A track: its content, and who waits for it.
+#[derive(Debug)]
+pub(super) struct Shared {
+    state: Mutex<State>,
+    /// Something arrived, a subgroup or the track ended, or the largest group moved.
+    pub(super) arrived: Notify,
+    /// The fastest reader came within the window.
+    pub(super) caught_up: Notify,
+}
+
+impl Shared {
+    pub(super) fn new(options: TrackOptions) -> Arc<Self> {
+        Arc::new(Self {
+            state: Mutex::new(State::new(options)),
+            arrived: Notify::new(),
+            caught_up: Notify::new(),
+        })
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing between lock and unlock panics, so a poisoned lock guards a whole state.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Wakes the feeders if they may go on.
+    pub(super) fn release(&self, state: MutexGuard<'_, State>) {
+        let ready = state.is_ready();
+        drop(state);
+        if ready {
+            self.caught_up.notify_waiters();
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct State {
+    options: TrackOptions,
+    pub(super) largest: Option<Location>,
+    pub(super) end: Option<TrackEnd>,
+    /// Subgroups and datagrams by the order in which they began. What is missing has been evicted.
+    arrivals: BTreeMap<u64, Arrival>,
+    /// The number of the next arrival.
+    next: u64,
+    groups: BTreeMap<u64, Group>,
+    /// How many of them are within [`TrackOptions::max_groups`].
+    current_groups: usize,
+    /// What is kept.
+    bytes: usize,
+    /// What is kept, wanted, and not yet read by anybody.
+    unread: usize,
+    /// How many readers there are.
+    readers: usize,
+    /// The readers were given up as too slow, and none has moved since.
+    stalled: bool,
+}
+
+#[derive(Debug, Default)]
+struct Group {
+    /// Its arrivals.
+    arrivals: BTreeSet<u64>,
+    /// It gave way to newer groups. What is written to it nevertheless is kept while bytes allow.
+    expired: bool,
+}
+
+#[derive(Debug)]
+struct Arrival {
+    /// The readers of the track that have not come to this yet.
+    pending: usize,
+    content: Content,
+}
+
+#[derive(Debug)]
+enum Content {
+    Subgroup(Subgroup),
+    Datagram {
+        datagram: Datagram,
+        /// Some reader is to come to it, and none has.
+        unread: bool,
+    },
+}
+
+#[derive(Debug)]
+struct Subgroup {
+    info: SubgroupInfo,
+    /// What is kept of it.
+    items: VecDeque<Item>,
+    /// The number of the first item that is kept.
+    first: u64,
+    /// The number behind the last item that anybody has read.
+    read: u64,
+    /// What is kept from there on and has readers to come.
+    unread: usize,
+    end: Option<SubgroupEnd>,
+    /// It was evicted whole after its end: readers that have not come to it miss it.
+    evicted: bool,
+    /// How many readers it has.
+    attached: usize,
+    changed: Arc<Notify>,
+}
+
+/// What a cursor over arrivals meets.
+pub(super) enum Met {
+    Subgroup(Attached),
+    Datagram(Datagram),
+    /// Nothing more yet.
+    Nothing,
+    /// Nothing more, ever.
+    End(TrackEnd),
+}
+
+/// A place in a subgroup, counted among its readers until [`State::detach`].
+pub(super) struct Attached {
+    pub(super) arrival: u64,
+    pub(super) info: SubgroupInfo,
+    pub(super) position: u64,
+    pub(super) changed: Arc<Notify>,
+}
+
+/// A cursor over the items of a subgroup.
+#[derive(Debug)]
+pub(super) struct ItemCursor {
+    pub(super) arrival: u64,
+    /// As of the last reading.
+    pub(super) info: SubgroupInfo,
+    pub(super) position: u64,
+    pub(super) range: Range,
+    /// The object at the cursor is not wanted, or its beginning was not seen.
+    pub(super) skipping: bool,
+}
+
+impl State {
+    fn new(options: TrackOptions) -> Self {
+        Self {
+            options,
+            largest: None,
+            end: None,
+            arrivals: BTreeMap::new(),
+            next: 0,
+            groups: BTreeMap::new(),
+            current_groups: 0,
+            bytes: 0,
+            unread: 0,
+            readers: 0,
+            stalled: false,
+        }
+    }
+
+    // --- the writer's side ---
+
+    pub(super) fn open(&mut self, info: SubgroupInfo) -> (u64, Arc<Notify>) {
+        let changed = Arc::new(Notify::new());
+        let subgroup = Subgroup {
+            info,
+            items: VecDeque::new(),
+            first: 0,
+            read: 0,
+            unread: 0,
+            end: None,
+            evicted: false,
+            attached: 0,
+            changed: Arc::clone(&changed),
+        };
+        (self.arrive(info.group_id, Content::Subgroup(subgroup)), changed)
+    }
+
+    pub(super) fn datagram(&mut self, datagram: Datagram) {
+        let weight = datagram_weight(&datagram);
+        self.make_room(weight);
+        self.raise_largest(Location::new(datagram.group_id, datagram.object_id));
+        self.bytes += weight;
+        let unread = self.readers > 0;
+        self.unread += if unread { weight } else { 0 };
+        self.arrive(datagram.group_id, Content::Datagram { datagram, unread });
+    }
+
+    fn arrive(&mut self, group: u64, content: Content) -> u64 {
+        let number = self.next;
+        self.next += 1;
+        self.arrivals.insert(number, Arrival { pending: self.readers, content });
+        let group = self.groups.entry(group).or_insert_with(|| {
+            self.current_groups += 1;
+            Group::default()
+        });
+        group.arrivals.insert(number);
+        number
+    }
+
+    /// Appends to a subgroup that has not ended. Whether the largest group moved.
+    pub(super) fn push(&mut self, arrival: u64, items: &mut Vec<Item>) -> bool {
+        let before = self.largest.map(|largest| largest.group);
+        let weight = items.iter().map(item_weight).sum();
+        self.make_room(weight);
+        let Some(Arrival { pending, content: Content::Subgroup(subgroup) }) = self.arrivals.get_mut(&arrival)
+        else {
+            return false;
+        };
+        let group = subgroup.info.group_id;
+        let mut largest = None;
+        for item in items.drain(..) {
+            if let Item::Object(header) = &item {
+                largest = Some(Location::new(group, header.object_id));
+                subgroup.info.subgroup_id.get_or_insert(header.object_id);
+            }
+            subgroup.items.push_back(item);
+        }
+        self.bytes += weight;
+        if *pending + subgroup.attached > 0 {
+            subgroup.unread += weight;
+            self.unread += weight;
+        } else {
+            subgroup.read = subgroup.behind_last();
+        }
+        if let Some(location) = largest {
+            self.raise_largest(location);
+        }
+        self.largest.map(|largest| largest.group) != before
+    }
+
+    /// Ends a subgroup; the first end counts.
+    pub(super) fn end_subgroup(&mut self, arrival: u64, end: SubgroupEnd) {
+        if self.is_open(arrival) {
+            self.make_room(ARRIVAL_WEIGHT);
+            self.bytes += ARRIVAL_WEIGHT;
+            if let Some(subgroup) = self.subgroup_mut(arrival) {
+                subgroup.end = Some(end);
+            }
+            self.settle(arrival);
+        }
+    }
+
+    pub(super) fn raise_largest(&mut self, location: Location) {
+        self.largest = self.largest.max(Some(location));
+    }
+
+    pub(super) const fn is_ready(&self) -> bool {
+        self.stalled || self.unread <= self.options.window
+    }
+
+    pub(super) const fn give_up(&mut self) {
+        self.stalled = true;
+    }
+
+    // --- the readers' side ---
+
+    /// A cursor over what arrives from now on, and the rest of every subgroup that is open.
+    pub(super) fn join(&mut self, range: Range) -> (u64, Vec<Attached>) {
+        self.readers += 1;
+        let mut open = Vec::new();
+        for (&number, arrival) in &mut self.arrivals {
+            if let Content::Subgroup(subgroup) = &mut arrival.content
+                && subgroup.end.is_none()
+                && range.passes_group(subgroup.info.group_id)
+            {
+                open.push(subgroup.attach(number, subgroup.behind_last()));
+            }
+        }
+        (self.next, open)
+    }
+
+    /// Moves a cursor to the next arrival that its range passes. Counts in `missed` what was evicted before.
+    pub(super) fn advance(&mut self, cursor: &mut u64, range: &Range, missed: &mut u64) -> Met {
+        while let Some((&number, arrival)) = self.arrivals.range_mut(*cursor..).next() {
+            *missed += number - *cursor;
+            *cursor = number + 1;
+            arrival.pending -= 1;
+            match &mut arrival.content {
+                Content::Subgroup(subgroup) if range.passes_group(subgroup.info.group_id) => {
+                    return Met::Subgroup(subgroup.attach(number, 0));
+                }
+                Content::Datagram { datagram, unread } => {
+                    if std::mem::take(unread) {
+                        self.unread -= datagram_weight(datagram);
+                        self.stalled = false;
+                    }
+                    if range.passes(Location::new(datagram.group_id, datagram.object_id)) {
+                        return Met::Datagram(datagram.clone());
+                    }
+                }
+                Content::Subgroup(_) => self.settle(number),
+            }
+        }
+        *missed += self.next - *cursor;
+        *cursor = self.next;
+        if self.is_past(range) {
+            return Met::End(TrackEnd::EndOfRange);
+        }
+        self.end.clone().map_or(Met::Nothing, Met::End)
+    }
+
+    /// Whether a range is over: a later group has begun, and no subgroup within the range is open.
+    fn is_past(&self, range: &Range) -> bool {
+        let Some(end) = range.end_group() else { return false };
+        self.largest.is_some_and(|largest| largest.group > end)
+            && !self.groups.range(..=end).any(|(&id, group)| {
+                range.passes_group(id) && group.arrivals.iter().any(|&number| self.is_open(number))
+            })
+    }
+
+    fn is_open(&self, number: u64) -> bool {
+        self.subgroup(number).is_some_and(|subgroup| subgroup.end.is_none())
+    }
+
+    /// Ends a cursor over arrivals.
+    pub(super) fn leave(&mut self, cursor: u64) {
+        self.readers -= 1;
+        let rest: Vec<u64> = self.arrivals.range(cursor..).map(|(&number, _)| number).collect();
+        for number in rest {
+            if let Some(arrival) = self.arrivals.get_mut(&number) {
+                arrival.pending -= 1;
+            }
+            self.settle(number);
+        }
+    }
+
+    /// Gives what is ready at a cursor, and how the subgroup ended if nothing follows.
+    pub(super) fn read(&mut self, at: &mut ItemCursor, items: &mut Vec<Item>) -> Option<SubgroupEnd> {
+        let subgroup = match self.arrivals.get_mut(&at.arrival).map(|arrival| &mut arrival.content) {
+            Some(Content::Subgroup(subgroup)) if subgroup.first <= at.position => subgroup,
+            _ => return Some(SubgroupEnd::TooFarBehind),
+        };
+        at.info = subgroup.info;
+        let group = subgroup.info.group_id;
+        let skip = usize::try_from(at.position - subgroup.first).unwrap_or(usize::MAX);
+        for item in subgroup.items.iter().skip(skip).take(BATCH) {
+            if let Item::Object(header) = item {
+                at.skipping = !at.range.passes(Location::new(group, header.object_id));
+            }
+            if !at.skipping {
+                items.push(item.clone());
+            }
+            if at.position >= subgroup.read {
+                let weight = item_weight(item);
+                subgroup.unread -= weight;
+                self.unread -= weight;
+                self.stalled = false;
+            }
+            at.position += 1;
+        }
+        subgroup.read = subgroup.read.max(at.position);
+        if at.position == subgroup.behind_last() { subgroup.end } else { None }
+    }
+
+    /// Whether a cursor has something to read that is not an end.
+    pub(super) fn has_more(&self, at: &ItemCursor) -> bool {
+        self.subgroup(at.arrival).is_some_and(|subgroup| at.position < subgroup.behind_last())
+    }
+
+    pub(super) fn detach(&mut self, number: u64) {
+        if let Some(subgroup) = self.subgroup_mut(number) {
+            subgroup.attached -= 1;
+        }
+        self.settle(number);
+    }
+}
+
+impl State {
+    fn subgroup(&self, number: u64) -> Option<&Subgroup> {
+        match &self.arrivals.get(&number)?.content {
+            Content::Subgroup(subgroup) => Some(subgroup),
+            Content::Datagram { .. } => None,
+        }
+    }
+
+    fn subgroup_mut(&mut self, number: u64) -> Option<&mut Subgroup> {
+        match &mut self.arrivals.get_mut(&number)?.content {
+            Content::Subgroup(subgroup) => Some(subgroup),
+            Content::Datagram { .. } => None,
+        }
+    }
+
+    /// Counts as read what no reader is to come to any more, and forgets a subgroup that is of no use to anybody.
+    fn settle(&mut self, number: u64) {
+        let Some(arrival) = self.arrivals.get_mut(&number) else { return };
+        let pending = arrival.pending;
+        match &mut arrival.content {
+            Content::Subgroup(subgroup) => {
+                if pending + subgroup.attached == 0 {
+                    subgroup.read = subgroup.behind_last();
+                    self.unread -= std::mem::take(&mut subgroup.unread);
+                }
+                let useless = subgroup.items.is_empty() && (subgroup.evicted || pending == 0);
+                if useless && subgroup.end.is_some() && subgroup.attached == 0 {
+                    let group = subgroup.info.group_id;
+                    self.bytes -= if subgroup.evicted { 0 } else { ARRIVAL_WEIGHT };
+                    self.forget(number, group);
+                }
+            }
+            Content::Datagram { datagram, unread } => {
+                if pending == 0 && std::mem::take(unread) {
+                    self.unread -= datagram_weight(datagram);
+                }
+            }
+        }
+    }
+
+    fn forget(&mut self, number: u64, group: u64) {
+        self.arrivals.remove(&number);
+        if let btree_map::Entry::Occupied(mut entry) = self.groups.entry(group) {
+            entry.get_mut().arrivals.remove(&number);
+            if entry.get().arrivals.is_empty() {
+                self.current_groups -= if entry.remove().expired { 0 } else { 1 };
+            }
+        }
+    }
+
+    /// What is kept, what is unread, and how many arrivals are known.
+    #[cfg(test)]
+    pub(super) fn figures(&self) -> (usize, usize, usize) {
+        (self.bytes, self.unread, self.arrivals.len())
+    }
+}
+
+impl Subgroup {
+    fn behind_last(&self) -> u64 {
+        self.first + self.items.len() as u64
+    }
+
+    fn attach(&mut self, arrival: u64, position: u64) -> Attached {
+        self.attached += 1;
+        Attached { arrival, position, info: self.info, changed: Arc::clone(&self.changed) }
+    }
+}
+
+/// What an item costs: its bytes, and the room for what describes them.
+fn item_weight(item: &Item) -> usize {
+    size_of::<Item>()
+        + match item {
+            Item::Object(header) => header.extensions.byte_length(),
+            Item::Payload(bytes) => bytes.len(),
+        }
+}
+
+fn datagram_weight(datagram: &Datagram) -> usize {
+    let payload = match &datagram.body {
+        DatagramBody::Payload(bytes) => bytes.len(),
+        _ => 0,
+    };
+    ARRIVAL_WEIGHT + datagram.extensions.byte_length() + payload
+}

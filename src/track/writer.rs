@@ -1,0 +1,270 @@
+//! The writing side.
+
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use moqingbird_wire::model::{
+    Datagram, Location, ObjectHeader, PublishDoneCode, ReasonPhrase, ResetCode, SubscriptionFilter,
+};
+use tokio::sync::Notify;
+
+use super::range::Range;
+use super::state::Shared;
+use super::{Item, Reader, SubgroupEnd, SubgroupInfo, TrackEnd, TrackOptions};
+
+/// The one writer of a track. Dropped without [`Writer::finish`], the track is aborted.
+#[derive(Debug)]
+pub struct Writer {
+    track: Track,
+}
+
+/// A track as those see it who make readers of it.
+#[derive(Clone, Debug)]
+pub struct Track {
+    shared: Arc<Shared>,
+}
+
+impl Writer {
+    /// A track that holds nothing.
+    pub fn new(options: TrackOptions) -> Self {
+        Self { track: Track { shared: Shared::new(options) } }
+    }
+
+    /// The track, to make readers of it elsewhere.
+    pub fn track(&self) -> Track {
+        self.track.clone()
+    }
+
+    /// Begins a subgroup. Subgroups may be written side by side.
+    pub fn open_subgroup(&self, info: SubgroupInfo) -> SubgroupWriter {
+        let (arrival, changed) = self.track.shared.lock().open(info);
+        self.track.shared.arrived.notify_waiters();
+        SubgroupWriter {
+            shared: Arc::clone(&self.track.shared),
+            arrival,
+            changed,
+            last_object: None,
+            payload_left: 0,
+        }
+    }
+
+    /// Writes an object that travels in a datagram. Its Track Alias means nothing here.
+    pub fn datagram(&self, datagram: Datagram) {
+        self.track.shared.lock().datagram(datagram);
+        self.track.shared.arrived.notify_waiters();
+    }
+
+    /// The largest location whose object has begun.
+    pub fn largest(&self) -> Option<Location> {
+        self.track.largest()
+    }
+
+    /// Notes that objects up to `largest` have been published elsewhere: readers start behind it.
+    pub fn raise_largest(&self, largest: Location) {
+        self.track.shared.lock().raise_largest(largest);
+    }
+
+    /// A reader of what is published from now on and passes the filter.
+    pub fn reader(&self, filter: Option<SubscriptionFilter>) -> Reader {
+        self.track.reader(filter)
+    }
+
+    /// Waits until the fastest reader is less than [`TrackOptions::window`] behind. At once if there is no reader.
+    pub async fn ready(&self) {
+        self.track.ready().await;
+    }
+
+    /// Ends the track, unless it has ended. Subgroups that are open may still be written.
+    pub fn finish(&self, code: PublishDoneCode, reason: ReasonPhrase) {
+        self.track.end(TrackEnd::Finished { code, reason });
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.track.end(TrackEnd::Aborted);
+    }
+}
+
+impl Track {
+    /// The largest location whose object has begun.
+    pub fn largest(&self) -> Option<Location> {
+        self.shared.lock().largest
+    }
+
+    /// A reader of what is published from now on and passes the filter; `None` passes all. It gets the rest of
+    /// subgroups that are open, from their next object.
+    ///
+    /// `LargestObject` and `NextGroupStart` exclude every location that is not behind the largest, even if its object
+    /// arrives later; the absolute filters and none do not (draft-16 §5.1.2).
+    pub fn reader(&self, filter: Option<SubscriptionFilter>) -> Reader {
+        let mut state = self.shared.lock();
+        let largest = state.largest;
+        let range = Range::new(filter, largest);
+        let (cursor, open) = state.join(range);
+        drop(state);
+        Reader::new(Arc::clone(&self.shared), largest, range, cursor, open)
+    }
+
+    /// Waits until the fastest reader is less than [`TrackOptions::window`] behind. At once if there is no reader, or
+    /// after [`Track::give_up`].
+    pub async fn ready(&self) {
+        loop {
+            let caught_up = self.shared.caught_up.notified();
+            if self.shared.lock().is_ready() {
+                return;
+            }
+            caught_up.await;
+        }
+    }
+
+    /// Waits no longer for readers, until one of them moves: what they do not read in time is evicted.
+    pub fn give_up(&self) {
+        let mut state = self.shared.lock();
+        state.give_up();
+        self.shared.release(state);
+    }
+
+    fn end(&self, end: TrackEnd) {
+        self.shared.lock().end.get_or_insert(end);
+        self.shared.arrived.notify_waiters();
+    }
+
+    #[cfg(test)]
+    pub(super) fn figures(&self) -> (usize, usize, usize) {
+        self.shared.lock().figures()
+    }
+}
+
+/// Writes one subgroup. Dropped without an end, the subgroup is reset with [`ResetCode::Cancelled`].
+#[derive(Debug)]
+pub struct SubgroupWriter {
+    shared: Arc<Shared>,
+    arrival: u64,
+    changed: Arc<Notify>,
+    last_object: Option<u64>,
+    payload_left: u64,
+}
+
+impl SubgroupWriter {
+    /// Begins an object: readers see it at once, and its payload as it comes.
+    ///
+    /// # Errors
+    /// The payload of the object before is not complete, or the Object ID is not larger than its own.
+    pub fn object(&mut self, header: ObjectHeader) -> Result<(), WriteError> {
+        self.write(&mut vec![Item::Object(header)])
+    }
+
+    /// Writes a part of the object's payload.
+    ///
+    /// # Errors
+    /// The payload would be longer than the object's header says.
+    pub fn chunk(&mut self, payload: Bytes) -> Result<(), WriteError> {
+        self.write(&mut vec![Item::Payload(payload)])
+    }
+
+    /// Takes all of `items` under one lock; on an error, none.
+    ///
+    /// # Errors
+    /// As [`SubgroupWriter::object`] and [`SubgroupWriter::chunk`].
+    pub fn write(&mut self, items: &mut Vec<Item>) -> Result<(), WriteError> {
+        let (mut last_object, mut payload_left) = (self.last_object, self.payload_left);
+        for item in items.iter() {
+            match item {
+                Item::Object(_) if payload_left > 0 => return Err(WriteError::PayloadTooShort(payload_left)),
+                Item::Object(header) => {
+                    if last_object.is_some_and(|last| last >= header.object_id) {
+                        return Err(WriteError::ObjectIdNotAscending(header.object_id));
+                    }
+                    (last_object, payload_left) = (Some(header.object_id), header.payload_length);
+                }
+                Item::Payload(bytes) => {
+                    let length = bytes.len() as u64;
+                    payload_left = payload_left
+                        .checked_sub(length)
+                        .ok_or(WriteError::PayloadTooLong(length.saturating_sub(payload_left)))?;
+                }
+            }
+        }
+        (self.last_object, self.payload_left) = (last_object, payload_left);
+        let mut state = self.shared.lock();
+        let new_group = state.push(self.arrival, items);
+        self.shared.release(state);
+        self.changed.notify_waiters();
+        if new_group {
+            self.shared.arrived.notify_waiters();
+        }
+        Ok(())
+    }
+
+    /// Waits as [`Track::ready`] does.
+    pub async fn ready(&self) {
+        Track { shared: Arc::clone(&self.shared) }.ready().await;
+    }
+
+    /// Ends the subgroup: it has no further object.
+    ///
+    /// # Errors
+    /// The payload of the last object is not complete; the subgroup is reset with [`ResetCode::InternalError`].
+    pub fn finish(self) -> Result<(), WriteError> {
+        match self.payload_left {
+            0 => {
+                self.end(SubgroupEnd::Finished);
+                Ok(())
+            }
+            left => {
+                self.end(SubgroupEnd::Reset(ResetCode::InternalError));
+                Err(WriteError::PayloadTooShort(left))
+            }
+        }
+    }
+
+    /// Gives the subgroup up.
+    pub fn reset(self, code: ResetCode) {
+        self.end(SubgroupEnd::Reset(code));
+    }
+
+    fn end(&self, end: SubgroupEnd) {
+        self.shared.lock().end_subgroup(self.arrival, end);
+        self.changed.notify_waiters();
+        self.shared.arrived.notify_waiters();
+    }
+}
+
+impl Drop for SubgroupWriter {
+    fn drop(&mut self) {
+        self.end(SubgroupEnd::Reset(ResetCode::Cancelled));
+    }
+}
+
+/// Why something cannot be written to a subgroup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WriteError {
+    /// This many bytes more than the object's header says.
+    PayloadTooLong(u64),
+    /// This many bytes of the object's payload are missing.
+    PayloadTooShort(u64),
+    /// This Object ID is not larger than the one before it.
+    ObjectIdNotAscending(u64),
+}
+
+impl fmt::Display for WriteError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::PayloadTooLong(excess) => {
+                write!(f, "the payload is {excess} bytes longer than the object's header says")
+            }
+            Self::PayloadTooShort(missing) => {
+                write!(f, "{missing} bytes of the object's payload are missing")
+            }
+            Self::ObjectIdNotAscending(id) => {
+                write!(f, "object {id} is not larger than the one before it in its subgroup")
+            }
+        }
+    }
+}
+
+impl Error for WriteError {}
