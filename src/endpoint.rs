@@ -8,11 +8,11 @@ use bytes::Bytes;
 use moqingbird_wire::Version;
 use moqingbird_wire::model::SessionErrorCode;
 
-use crate::api::Session;
+use crate::api::{Place, Session};
 use crate::session::{Closed, Config, Side};
 use crate::transport::{
-    self, BindError, CertificateHash, ConnectError, ConnectOptions, Connected, ServerOptions, ServerUrl,
-    TransportKind,
+    self, Accepted, BindError, CertificateHash, ConnectError, ConnectOptions, Connected, ServerOptions,
+    ServerUrl, TransportKind,
 };
 
 /// How a client connects, and what it says at the start.
@@ -38,7 +38,7 @@ pub async fn connect(url: &ServerUrl, options: &ClientOptions) -> Result<Session
         config.path = Some(Bytes::from(url.path()));
         config.authority = Some(Bytes::copy_from_slice(url.authority().as_bytes()));
     }
-    Session::start(connection, version, Side::Client, config, None)
+    Session::start(connection, version, Side::Client, config, Place::default())
         .await
         .map_err(|closed| SessionError::Setup { url: Box::new(url.clone()), version, closed })
 }
@@ -152,20 +152,18 @@ impl Incoming {
     /// # Errors
     /// The handshake failed, or the session ended before the client's SETUP.
     pub async fn accept(self) -> Result<Session, AcceptError> {
-        let remote = self.incoming.remote_address();
         let accepted = self
             .incoming
             .handshake()
             .await
-            .map_err(|error| AcceptError { remote, kind: AcceptFailed::Handshake(error) })?;
+            .map_err(|error| AcceptError { remote: error.remote, kind: AcceptFailed::Handshake(error) })?;
+        let Accepted { connection, version, path, authority, remote } = accepted;
         let mut config = self.session;
-        config.accept_path = accepted.connection.kind() == TransportKind::Quic;
-        Session::start(accepted.connection, accepted.version, Side::Server, config, accepted.path)
+        // Over WebTransport the CONNECT request has said both (draft-14 §9.3.2, draft-16 §9.3.1).
+        config.accept_path = connection.kind() == TransportKind::Quic;
+        Session::start(connection, version, Side::Server, config, Place { path, authority })
             .await
-            .map_err(|closed| AcceptError {
-                remote,
-                kind: AcceptFailed::Setup { version: accepted.version, closed },
-            })
+            .map_err(|closed| AcceptError { remote, kind: AcceptFailed::Setup { version, closed } })
     }
 }
 
@@ -200,7 +198,14 @@ impl fmt::Display for AcceptError {
     }
 }
 
-impl Error for AcceptError {}
+impl Error for AcceptError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match &self.kind {
+            AcceptFailed::Handshake(error) => Some(error),
+            AcceptFailed::Setup { closed, .. } => Some(closed),
+        }
+    }
+}
 
 /// Two sessions with each other in one process: the client's and the server's. For tests, and for programs that embed
 /// both ends.
@@ -210,7 +215,7 @@ impl Error for AcceptError {}
 pub async fn memory_pair(version: Version) -> Result<(Session, Session), Closed> {
     let (client, server) = transport::pair(Some(version.protocol()));
     tokio::try_join!(
-        Session::start(client, version, Side::Client, Config::default(), None),
-        Session::start(server, version, Side::Server, Config::default(), None),
+        Session::start(client, version, Side::Client, Config::default(), Place::default()),
+        Session::start(server, version, Side::Server, Config::default(), Place::default()),
     )
 }

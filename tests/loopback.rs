@@ -485,5 +485,6 @@ fn datagram(group_id: u64, object_id: u64, body: DatagramBody) -> Datagram {
 
 /// A megabyte that differs from object to object.
 fn payload(id: u64) -> Bytes {
-    Bytes::from((0..1 << 20).map(|at: u64| (at.wrapping_mul(31) ^ id) as u8).collect::<Vec<_>>())
+    let pattern: Vec<u8> = (0..251).map(|at: u64| (at.wrapping_mul(31) ^ id) as u8).collect();
+    Bytes::from(pattern.repeat((1 << 20) / pattern.len()))
 }

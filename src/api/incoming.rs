@@ -9,7 +9,7 @@ use moqingbird_wire::model::{
     TrackExtensions,
 };
 
-use super::session::{self, Granted, OwnedRequest};
+use super::session::{self, Granted, Leave, OwnedRequest};
 use super::{Handle, NamespaceSubscriber, PeerNamespace, Publication, Subscription};
 use crate::driver::{Incoming, Listening};
 use crate::session::Misuse;
@@ -79,17 +79,16 @@ struct Unanswered {
 
 impl Unanswered {
     fn new(handle: Arc<Handle>, id: RequestId, listening: Listening) -> Self {
-        let mut owned = OwnedRequest::new(handle, id);
         // It is the peer's to withdraw.
-        owned.ended();
+        let owned = OwnedRequest::new(handle, id, Leave::Silently);
         Self { granted: Some(Granted { owned, listening }) }
     }
 
+    /// Grants the request. If that fails, it is rejected as it is dropped: the peer is never left without an answer.
     fn accept(&mut self, response: Response) -> Result<Granted, Misuse> {
-        let granted = self.granted.take().ok_or(Misuse::UnknownRequest)?;
-        let id = granted.owned.id;
-        granted.owned.shared().run(|session, now| session.accept(now, id, response))?;
-        Ok(granted)
+        let Granted { owned, .. } = self.granted.as_ref().ok_or(Misuse::UnknownRequest)?;
+        owned.shared().run(|session, now| session.accept(now, owned.id, response))?;
+        self.granted.take().ok_or(Misuse::UnknownRequest)
     }
 
     fn reject(&mut self, error: RequestError) {
@@ -168,7 +167,7 @@ impl IncomingPublish {
     pub fn accept(mut self, ok: PublishOk) -> Result<Subscription, Misuse> {
         let mut granted = self.unanswered.accept(Response::Publish(ok))?;
         // The subscription is ours to leave.
-        granted.owned.begun();
+        granted.owned.leave_by(Leave::Cancel);
         let Publish { track, largest, expires, extensions, .. } = self.request;
         Ok(Subscription::new(granted, track, largest, expires, extensions))
     }

@@ -21,4 +21,4 @@ pub use session::Session;
 pub use subgroup::{IncomingSubgroup, Object};
 pub use subscription::{Delivery, Subscription};
 
-pub(crate) use session::Handle;
+pub(crate) use session::{Handle, Place};

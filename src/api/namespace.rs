@@ -3,8 +3,8 @@
 use moqingbird_wire::model::{RequestError, TrackNamespace};
 use tokio::sync::watch;
 
-use super::session::{self, Granted, OwnedRequest};
-use crate::driver::{End, Listening, Note, Status};
+use super::session::{self, Granted, Leave, OwnedRequest};
+use crate::driver::{Change, End, Listening, Note, Status};
 use crate::session::Misuse;
 
 /// A namespace that we have announced. Dropping it withdraws it (PUBLISH_NAMESPACE_DONE).
@@ -29,7 +29,7 @@ impl PublishedNamespace {
     pub async fn revoked(&mut self) -> Option<RequestError> {
         match session::ended(&self.status).await {
             End::Revoked(error) => {
-                self.owned.ended();
+                self.owned.leave_by(Leave::Silently);
                 Some(error)
             }
             _ => None,
@@ -43,10 +43,10 @@ impl PublishedNamespace {
 /// A prefix below which we hear of namespaces. Dropping it ends that.
 #[derive(Debug)]
 pub struct NamespaceSubscription {
-    #[expect(dead_code, reason = "withdraws the request when it is dropped")]
     owned: OwnedRequest,
     listening: Listening,
     prefix: TrackNamespace,
+    ended: bool,
 }
 
 /// A namespace has come or gone.
@@ -60,7 +60,7 @@ pub enum NamespaceEvent {
 
 impl NamespaceSubscription {
     pub(super) fn new(Granted { owned, listening }: Granted, prefix: TrackNamespace) -> Self {
-        Self { owned, listening, prefix }
+        Self { owned, listening, prefix, ended: false }
     }
 
     /// The prefix.
@@ -68,22 +68,33 @@ impl NamespaceSubscription {
         &self.prefix
     }
 
-    /// The next namespace that comes or goes, whole; `None` once the session, or the peer's answer, has ended.
-    /// Cancel-safe.
+    /// The next namespace that comes or goes, whole; `None` once the session, or the peer's answer, has ended. A
+    /// namespace that came and went before this was called is not told of. Cancel-safe.
     pub async fn next(&mut self) -> Option<NamespaceEvent> {
         loop {
-            let ended = session::ended(&self.listening.status);
-            let note = tokio::select! {
+            if self.ended {
+                return self.listening.changes.take().map(Into::into);
+            }
+            let changes = self.listening.changes.clone();
+            tokio::select! {
                 biased;
-                note = self.listening.notes.recv() => note?,
-                _ = ended => return None,
-            };
-            match note {
-                Note::Namespace(namespace) => return Some(NamespaceEvent::Namespace(namespace)),
-                Note::NamespaceDone(namespace) => return Some(NamespaceEvent::NamespaceDone(namespace)),
-                _ => {}
+                change = changes.next() => return Some(change.into()),
+                note = self.listening.note() => match note {
+                    Some(Note::Rejected(_)) => {
+                        self.owned.leave_by(Leave::Silently);
+                        self.ended = true;
+                    }
+                    Some(_) => {}
+                    None => self.ended = true,
+                },
             }
         }
+    }
+}
+
+impl From<Change> for NamespaceEvent {
+    fn from(Change { namespace, came }: Change) -> Self {
+        if came { Self::Namespace(namespace) } else { Self::NamespaceDone(namespace) }
     }
 }
 
@@ -98,8 +109,7 @@ pub struct PeerNamespace {
 }
 
 impl PeerNamespace {
-    pub(super) fn new(Granted { mut owned, listening }: Granted, namespace: TrackNamespace) -> Self {
-        owned.ended();
+    pub(super) fn new(Granted { owned, listening }: Granted, namespace: TrackNamespace) -> Self {
         Self { owned, status: listening.status, namespace, taken: true }
     }
 
@@ -142,9 +152,7 @@ pub struct NamespaceSubscriber {
 }
 
 impl NamespaceSubscriber {
-    pub(super) fn new(Granted { mut owned, listening }: Granted, prefix: TrackNamespace) -> Self {
-        // A granted request ends when the peer withdraws it.
-        owned.ended();
+    pub(super) fn new(Granted { owned, listening }: Granted, prefix: TrackNamespace) -> Self {
         Self { owned, status: listening.status, prefix }
     }
 

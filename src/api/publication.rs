@@ -11,11 +11,11 @@ use moqingbird_wire::model::{
 use moqingbird_wire::stream::SubgroupWriter;
 use tokio::sync::watch;
 
-use super::session::{self, Granted, OwnedRequest};
+use super::session::{self, Granted, Leave, OwnedRequest};
 use super::{Handle, PublicationError};
-use crate::driver::{End, Ended, Lent, Listening, SendCell, Status};
+use crate::driver::{Broken, End, Listening, SendCell, Shared, Status};
 use crate::session::{Misuse, StreamEnd, StreamId};
-use crate::transport::{CANCELLED, DatagramError, SendStream, StreamError};
+use crate::transport::{CANCELLED, DatagramError, SendStream};
 
 /// A subscription as its publisher sees it: the peer's SUBSCRIBE that we accepted, or our PUBLISH that was accepted.
 /// Dropping it ends it with SUBSCRIPTION_ENDED; [`Publication::finish`] says why.
@@ -27,7 +27,6 @@ pub struct Publication {
     subscribe: Option<Subscribe>,
     /// How many of our streams are not settled.
     unsettled: watch::Sender<usize>,
-    finished: bool,
 }
 
 /// How a subgroup begins.
@@ -61,9 +60,8 @@ impl SubgroupOptions {
 impl Publication {
     pub(super) fn new(granted: Granted, track: FullTrackName, subscribe: Option<Subscribe>) -> Self {
         let Granted { mut owned, listening: Listening { status, .. } } = granted;
-        // It is ended by PUBLISH_DONE, not withdrawn.
-        owned.ended();
-        Self { owned, status, track, subscribe, unsettled: watch::channel(0).0, finished: false }
+        owned.leave_by(Leave::Finish);
+        Self { owned, status, track, subscribe, unsettled: watch::channel(0).0 }
     }
 
     /// The track.
@@ -146,19 +144,18 @@ impl Publication {
         reason: impl Into<ReasonPhrase>,
     ) -> Result<(), PublicationError> {
         self.check()?;
-        self.done(code, reason.into());
+        self.owned.leave_by(Leave::Silently);
+        let (shared, id) = (self.owned.shared(), self.owned.id);
+        shared
+            .run(|session, now| session.finish(now, id, code, reason.into()))
+            .map_err(|misuse| self.misused(misuse))?;
         let mut unsettled = self.unsettled.subscribe();
         tokio::select! {
+            biased;
             // It fails only when `self.unsettled` is gone, which `self` holds.
             _ = unsettled.wait_for(|count| *count == 0) => Ok(()),
             () = self.cancelled() => Err(self.gone()),
         }
-    }
-
-    fn done(&mut self, code: PublishDoneCode, reason: ReasonPhrase) {
-        self.finished = true;
-        // It fails if the subscriber has left meanwhile, which is as good.
-        let _ = self.owned.shared().run(|session, now| session.finish(now, self.owned.id, code, reason));
     }
 
     fn check(&self) -> Result<(), PublicationError> {
@@ -186,14 +183,6 @@ impl Publication {
     }
 }
 
-impl Drop for Publication {
-    fn drop(&mut self) {
-        if !self.finished {
-            self.done(PublishDoneCode::SubscriptionEnded, "the publisher let go of the subscription".into());
-        }
-    }
-}
-
 /// A subgroup that we send. Dropped unfinished, its stream is reset with CANCELLED.
 ///
 /// Cancelling a write loses nothing: what was not handed over goes out first with the next write, or with
@@ -201,6 +190,8 @@ impl Drop for Publication {
 #[derive(Debug)]
 pub struct SubgroupSender {
     stream: SentStream,
+    /// Behind the stream, which is settled before the session may be closed.
+    handle: Arc<Handle>,
     writer: SubgroupWriter,
     pending: VecDeque<Bytes>,
     payload_left: u64,
@@ -214,17 +205,15 @@ impl SubgroupSender {
     ) -> Result<Self, PublicationError> {
         let shared = publication.owned.shared();
         let SubgroupOptions { group_id, subgroup_id, publisher_priority, extensions, end_of_group } = options;
-        let opened = shared
-            .run(|session, _| {
-                let id = publication.owned.id;
+        let id = publication.owned.id;
+        let (opened, cell) = shared
+            .open_subgroup(stream, |session| {
                 session.open_subgroup(id, group_id, subgroup_id, publisher_priority, extensions, end_of_group)
             })
             .map_err(|misuse| publication.misused(misuse))?;
-        let cell = Arc::new(SendCell::new(stream, opened.order));
-        shared.adopt(opened.stream, cell.clone());
         publication.unsettled.send_modify(|count| *count += 1);
         let stream = SentStream {
-            handle: publication.owned.handle.clone(),
+            shared: shared.clone(),
             id: opened.stream,
             cell,
             unsettled: publication.unsettled.clone(),
@@ -232,7 +221,7 @@ impl SubgroupSender {
         };
         let mut writer = SubgroupWriter::new(shared.draft, opened.header);
         let pending = VecDeque::from([writer.opening()?]);
-        Ok(Self { stream, writer, pending, payload_left: 0 })
+        Ok(Self { stream, handle: publication.owned.handle.clone(), writer, pending, payload_left: 0 })
     }
 
     /// Writes an object. Waits while the subscriber does not read.
@@ -311,11 +300,8 @@ impl SubgroupSender {
         if self.pending.is_empty() {
             return Ok(());
         }
-        match write_all(&self.stream.cell, &mut self.pending).await {
-            Ok(()) => Ok(()),
-            Err(Some(error)) => Err(self.stream.failed(error)),
-            Err(None) => Err(self.stream.gone()),
-        }
+        let written = self.stream.cell.write_all(&mut self.pending).await;
+        written.map_err(|broken| self.stream.broken(broken))
     }
 
     /// Ends the subgroup: no object follows. What was not handed over yet is sent in the background.
@@ -328,35 +314,21 @@ impl SubgroupSender {
             return Err(PublicationError::Misuse(Misuse::WrongState(problem)));
         }
         self.stream.finish(self.pending);
+        drop(self.handle);
         Ok(())
     }
 
     /// Abandons the subgroup with a code.
     pub fn reset(mut self, code: ResetCode) {
-        let code = self.stream.handle.shared.draft.reset_code(code).and_then(|code| u32::try_from(code).ok());
+        let code = self.handle.shared.draft.reset_code(code).and_then(|code| u32::try_from(code).ok());
         self.stream.abandon(code.unwrap_or(CANCELLED));
     }
-}
-
-/// Writes until nothing is pending; `None` for an error if the driver has ended the stream.
-async fn write_all(cell: &SendCell, pending: &mut VecDeque<Bytes>) -> Result<(), Option<StreamError>> {
-    let mut lent = cell.lend().map_err(|_| None)?;
-    while !pending.is_empty() {
-        let stream = lent.stream().ok_or(None)?;
-        let written = tokio::select! {
-            biased;
-            written = stream.write(pending.make_contiguous()) => written?,
-            _ = Lent::ordered_to_end(cell) => return Err(None),
-        };
-        pending.drain(..written.chunks);
-    }
-    Ok(())
 }
 
 /// A stream that is counted until it is settled.
 #[derive(Debug)]
 struct SentStream {
-    handle: Arc<Handle>,
+    shared: Arc<Shared>,
     id: StreamId,
     cell: Arc<SendCell>,
     unsettled: watch::Sender<usize>,
@@ -366,48 +338,39 @@ struct SentStream {
 impl SentStream {
     /// Leaves the stream to a task that sends the rest, ends it and awaits the acknowledgement.
     fn finish(mut self, rest: VecDeque<Bytes>) {
-        let Some(mut stream) = self.cell.take() else { return };
-        tokio::spawn(async move {
-            let cell = self.cell.clone();
-            let how = tokio::select! {
-                how = send_rest(&mut stream, rest) => how,
-                Ended { code } = Lent::ordered_to_end(&cell) => {
-                    stream.reset(code);
-                    StreamEnd::Reset(code.into())
-                }
-            };
-            self.settle(how);
+        let shared = self.shared.clone();
+        shared.spawn(async move {
+            match self.cell.see_off(rest).await {
+                Ok(()) => self.settle(StreamEnd::Finished),
+                Err(broken) => drop(self.broken(broken)),
+            }
         });
     }
 
     fn abandon(&mut self, code: u32) {
-        if let Some(mut stream) = self.cell.take() {
-            stream.reset(code);
+        if !self.settled {
+            if let Some(mut stream) = self.cell.take() {
+                stream.reset(code);
+            }
+            self.settle(StreamEnd::Reset(code.into()));
         }
-        self.settle(StreamEnd::Reset(code.into()));
+    }
+
+    /// Nothing more goes out.
+    fn broken(&mut self, broken: Broken) -> PublicationError {
+        // Dropped and not reset: the transport answers a stop with its own code.
+        drop(self.cell.take());
+        self.settle(broken.into());
+        match self.shared.close_reason() {
+            Some(closed) => PublicationError::Closed(closed),
+            None => PublicationError::Cancelled,
+        }
     }
 
     fn settle(&mut self, how: StreamEnd) {
         if !std::mem::replace(&mut self.settled, true) {
-            self.handle.shared.settled(self.id, how);
+            self.shared.settled(self.id, how);
             self.unsettled.send_modify(|count| *count -= 1);
-        }
-    }
-
-    fn failed(&mut self, error: StreamError) -> PublicationError {
-        match error {
-            StreamError::Stopped(code) | StreamError::Reset(code) => {
-                self.settle(StreamEnd::Stopped(code));
-                PublicationError::Cancelled
-            }
-            _ => self.gone(),
-        }
-    }
-
-    fn gone(&self) -> PublicationError {
-        match self.handle.shared.close_reason() {
-            Some(closed) => PublicationError::Closed(closed),
-            None => PublicationError::Cancelled,
         }
     }
 }
@@ -415,21 +378,5 @@ impl SentStream {
 impl Drop for SentStream {
     fn drop(&mut self) {
         self.abandon(CANCELLED);
-    }
-}
-
-async fn send_rest(stream: &mut SendStream, mut rest: VecDeque<Bytes>) -> StreamEnd {
-    while !rest.is_empty() {
-        match stream.write(rest.make_contiguous()).await {
-            Ok(written) => drop(rest.drain(..written.chunks)),
-            Err(StreamError::Stopped(code)) => return StreamEnd::Stopped(code),
-            Err(_) => return StreamEnd::Reset(CANCELLED.into()),
-        }
-    }
-    stream.finish();
-    match stream.stopped().await {
-        Ok(None) => StreamEnd::Finished,
-        Ok(Some(code)) => StreamEnd::Stopped(code),
-        Err(_) => StreamEnd::Reset(CANCELLED.into()),
     }
 }

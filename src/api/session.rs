@@ -6,8 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use moqingbird_wire::Version;
 use moqingbird_wire::model::{
-    ErrorContext, Publish, PublishNamespace, Request, RequestError, RequestId, RequestKind, Response,
-    SessionErrorCode, Setup, Subscribe, SubscribeNamespace,
+    ErrorContext, Publish, PublishDoneCode, PublishNamespace, Request, RequestError, RequestId, RequestKind,
+    Response, SessionErrorCode, Setup, Subscribe, SubscribeNamespace,
 };
 
 use super::{
@@ -21,7 +21,8 @@ use crate::transport::{Connection, TransportKind};
 /// A session with one peer, either of whose ends may publish and subscribe.
 ///
 /// Clones are the same session. It works by itself: there is nothing to run. When the last clone and the last handle
-/// of a request are dropped, the session is closed without error.
+/// of a request are dropped, the session is closed without error; subgroups that were finished have ten seconds to
+/// arrive before. (To wait for them as long as it takes: [`Publication::finish`].)
 ///
 /// ```no_run
 /// use moqingbird::wire::model::{FullTrackName, Subscribe, TrackNamespace};
@@ -36,8 +37,7 @@ use crate::transport::{Connection, TransportKind};
 pub struct Session {
     handle: Arc<Handle>,
     setup: Arc<Setup>,
-    /// The path by which WebTransport was asked for.
-    web_path: Option<Arc<str>>,
+    place: Arc<Place>,
 }
 
 /// What every handle of a session holds: when the last one goes, so does the session.
@@ -48,8 +48,15 @@ pub(crate) struct Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.shared.run(|session, _| session.close(SessionErrorCode::NoError, ""));
+        self.shared.release();
     }
+}
+
+/// Where a client of WebTransport asked to go. One of raw QUIC says it in SETUP.
+#[derive(Debug, Default)]
+pub(crate) struct Place {
+    pub(crate) path: Option<String>,
+    pub(crate) authority: Option<String>,
 }
 
 impl Session {
@@ -59,12 +66,12 @@ impl Session {
         version: Version,
         side: Side,
         config: Config,
-        web_path: Option<String>,
+        place: Place,
     ) -> Result<Self, Closed> {
         // The handle closes the session if this future is dropped while it waits.
         let handle = Arc::new(Handle { shared: driver::start(connection, version, side, config) });
         let setup = handle.shared.established().await?;
-        Ok(Self { handle, setup, web_path: web_path.map(Into::into) })
+        Ok(Self { handle, setup, place: Arc::new(place) })
     }
 
     /// The draft that is spoken.
@@ -94,11 +101,17 @@ impl Session {
 
     /// The path, with the query, that the client asked for; on the server's side.
     pub fn path(&self) -> Option<String> {
-        match (&self.web_path, &self.setup.path) {
-            (Some(path), _) => Some(path.to_string()),
-            (None, Some(path)) => Some(String::from_utf8_lossy(path).into_owned()),
-            (None, None) => None,
-        }
+        self.place.path.clone().or_else(|| self.setup.path.as_deref().map(lossy))
+    }
+
+    /// The authority (host and port) that the client asked for; on the server's side.
+    pub fn authority(&self) -> Option<String> {
+        self.place.authority.clone().or_else(|| self.setup.authority.as_deref().map(lossy))
+    }
+
+    /// The largest datagram that the path takes now, in bytes, the object's header included; 0 if the peer takes none.
+    pub fn max_datagram_size(&self) -> usize {
+        self.handle.shared.connection.max_datagram_size()
     }
 
     /// What the peer said in its SETUP.
@@ -194,6 +207,17 @@ impl Session {
         self.handle.shared.run(|session, now| session.go_away(now, uri))
     }
 
+    /// Waits until the peer asks us to leave (GOAWAY), and says where to: to the same place if the URI is empty. `None`
+    /// if the session ends before.
+    pub async fn goaway(&self) -> Option<String> {
+        let mut goaway = self.handle.shared.goaway.subscribe();
+        tokio::select! {
+            biased;
+            told = goaway.wait_for(Option::is_some) => told.ok()?.as_deref().map(lossy),
+            _ = self.closed() => None,
+        }
+    }
+
     /// Closes the session. What control messages were sent before is delivered first, if the peer takes it within
     /// 200 ms; data that is not acknowledged is lost.
     pub fn close(&self, code: SessionErrorCode, reason: &str) {
@@ -216,37 +240,63 @@ impl Session {
         self.handle.shared.connection.drained().await;
     }
 
+    #[cfg(test)]
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.handle.shared
+    }
+
     fn ask(&self, request: Request) -> Result<Asked, RequestFailed> {
         let kind = request.kind();
         let status = Status::of(&request);
-        let asked =
-            self.handle.shared.request(status, |session, now| session.request(now, request).map(Some))?;
+        let shared = &self.handle.shared;
+        let asked = shared
+            .request(status, |session, now| session.request(now, request).map(Some))
+            .map_err(|misuse| failed(shared, misuse))?;
         let (id, listening) = asked.ok_or(RequestFailed::Misuse(Misuse::WrongKind))?;
-        Ok(Asked { owned: OwnedRequest::new(self.handle.clone(), id), kind, listening })
+        let leave = if kind == RequestKind::Publish { Leave::Finish } else { Leave::Cancel };
+        Ok(Asked { owned: OwnedRequest::new(self.handle.clone(), id, leave), kind, listening })
     }
 }
 
-/// A request that this end may withdraw: it does so when it is dropped.
+/// Why a request was not sent: because of the session's end, if that has come.
+pub(super) fn failed(shared: &Shared, misuse: Misuse) -> RequestFailed {
+    match shared.close_reason().filter(|_| misuse == Misuse::Closed) {
+        Some(closed) => RequestFailed::Closed(closed),
+        None => RequestFailed::Misuse(misuse),
+    }
+}
+
+fn lossy(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// A request in its owner's hands, who leaves it by dropping it.
 #[derive(Debug)]
 pub(super) struct OwnedRequest {
     pub(super) handle: Arc<Handle>,
     pub(super) id: RequestId,
-    open: bool,
+    leave: Leave,
+}
+
+/// How this end leaves a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Leave {
+    /// By withdrawing it.
+    Cancel,
+    /// By PUBLISH_DONE.
+    Finish,
+    /// There is nothing to say.
+    Silently,
 }
 
 impl OwnedRequest {
-    pub(super) const fn new(handle: Arc<Handle>, id: RequestId) -> Self {
-        Self { handle, id, open: true }
+    pub(super) const fn new(handle: Arc<Handle>, id: RequestId, leave: Leave) -> Self {
+        Self { handle, id, leave }
     }
 
-    /// The request is now one that this end may withdraw.
-    pub(super) const fn begun(&mut self) {
-        self.open = true;
-    }
-
-    /// Nothing is left to withdraw.
-    pub(super) const fn ended(&mut self) {
-        self.open = false;
+    /// From now on the request is left in this way.
+    pub(super) const fn leave_by(&mut self, leave: Leave) {
+        self.leave = leave;
     }
 
     pub(super) fn shared(&self) -> &Arc<Shared> {
@@ -256,11 +306,17 @@ impl OwnedRequest {
 
 impl Drop for OwnedRequest {
     fn drop(&mut self) {
-        if self.open {
-            // It fails if the request has ended meanwhile, which is as good.
-            let _ = self.shared().run(|session, now| session.cancel(now, self.id));
-        }
-        self.shared().forget(self.id);
+        let (shared, id) = (self.shared(), self.id);
+        // It fails if the request has ended meanwhile, which is as good.
+        let _ = match self.leave {
+            Leave::Cancel => shared.run(|session, now| session.cancel(now, id)),
+            Leave::Finish => {
+                let reason = "the publisher let go of the subscription".into();
+                shared.run(|session, now| session.finish(now, id, PublishDoneCode::SubscriptionEnded, reason))
+            }
+            Leave::Silently => Ok(()),
+        };
+        shared.forget(id);
     }
 }
 
@@ -282,12 +338,12 @@ pub(super) struct Granted {
 impl Asked {
     async fn answer(mut self) -> Result<(Response, Granted), RequestFailed> {
         loop {
-            match self.listening.notes.recv().await {
+            match self.listening.note().await {
                 Some(Note::Accepted(response)) => {
                     return Ok((*response, Granted { owned: self.owned, listening: self.listening }));
                 }
                 Some(Note::Rejected(error)) => {
-                    self.owned.ended();
+                    self.owned.leave_by(Leave::Silently);
                     return Err(RequestFailed::Rejected(self.owned.rejected(self.kind, error)));
                 }
                 // Nothing else comes before the answer.

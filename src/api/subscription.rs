@@ -7,12 +7,13 @@ use moqingbird_wire::model::{
     TrackExtensions,
 };
 
-use super::session::{self, Granted, OwnedRequest};
+use super::session::{self, Granted, Leave, OwnedRequest};
 use super::{IncomingSubgroup, RequestFailed};
 use crate::driver::{Listening, Note, Status};
 use crate::session::Closed;
 
-/// A subscription: our SUBSCRIBE that was accepted, or the peer's PUBLISH that we accepted. Dropping it unsubscribes.
+/// A subscription: our SUBSCRIBE that was accepted, or the peer's PUBLISH that we accepted. Dropping it unsubscribes, and
+/// stops the streams that it has not delivered; those that it has can be read on for as long as the publisher sends.
 #[derive(Debug)]
 pub struct Subscription {
     owned: OwnedRequest,
@@ -77,7 +78,7 @@ impl Subscription {
     /// The session ended.
     pub async fn next(&mut self) -> Result<Option<Delivery>, Closed> {
         while self.done.is_none() {
-            match self.listening.notes.recv().await {
+            match self.listening.note().await {
                 Some(Note::Stream(stream)) => {
                     if let Opening::Subgroup(header) = stream.opening {
                         let default = self.extensions.default_publisher_priority;
@@ -86,12 +87,9 @@ impl Subscription {
                         return Ok(Some(Delivery::Subgroup(subgroup)));
                     }
                 }
-                Some(Note::Datagram(datagram)) => {
-                    self.owned.shared().datagram_taken(self.owned.id);
-                    return Ok(Some(Delivery::Datagram(datagram)));
-                }
+                Some(Note::Datagram(datagram)) => return Ok(Some(Delivery::Datagram(datagram))),
                 Some(Note::Ended(done)) => {
-                    self.owned.ended();
+                    self.owned.leave_by(Leave::Silently);
                     self.done = Some(done);
                 }
                 Some(_) => {}
@@ -113,13 +111,14 @@ impl Subscription {
     /// The publisher declines, the draft does not allow the change, or the session ends.
     pub async fn update(&self, update: RequestUpdate) -> Result<(), RequestFailed> {
         let status = Status { forward: true, priority: 0, filter: None, end: None };
-        let asked =
-            self.owned.shared().request(status, |session, now| session.update(now, self.owned.id, update))?;
+        let (shared, id) = (self.owned.shared(), self.owned.id);
+        let asked = shared
+            .request(status, |session, now| session.update(now, id, update))
+            .map_err(|misuse| session::failed(shared, misuse))?;
         let Some((id, mut listening)) = asked else { return Ok(()) };
-        let mut owned = OwnedRequest::new(self.owned.handle.clone(), id);
         // An update cannot be withdrawn.
-        owned.ended();
-        match listening.notes.recv().await {
+        let owned = OwnedRequest::new(self.owned.handle.clone(), id, Leave::Silently);
+        match listening.note().await {
             Some(Note::Rejected(error)) => {
                 Err(RequestFailed::Rejected(owned.rejected(RequestKind::Update, error)))
             }

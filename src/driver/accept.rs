@@ -3,43 +3,55 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use moqingbird_wire::DecodeError;
+use moqingbird_wire::model::Opening;
 use moqingbird_wire::stream::OpeningReader;
+use tokio::time::timeout;
 
-use super::{Shared, lane};
+use super::{OPENING_TIMEOUT, Shared, lane};
 use crate::session::Input;
-use crate::transport::{RecvStream, StreamError};
+use crate::transport::RecvStream;
 
 /// Takes in bidirectional streams until the connection ends.
 pub(super) async fn lanes(shared: Arc<Shared>) {
     while let Ok((send, recv)) = shared.connection.accept_bi().await {
         let (stream, ends) = shared.new_lane();
-        tokio::spawn(lane::run(shared.clone(), stream, send, recv, ends));
+        shared.spawn(lane::accepted(shared.clone(), stream, send, recv, ends));
     }
 }
 
 /// Takes in data streams until the connection ends. A stream whose header has not come holds up no other.
 pub(super) async fn data_streams(shared: Arc<Shared>) {
     while let Ok(recv) = shared.connection.accept_uni().await {
-        tokio::spawn(data_stream(shared.clone(), recv));
+        shared.spawn(data_stream(shared.clone(), recv));
     }
 }
 
+/// A stream that says nothing for long, or is reset before its header, is of no request and cannot be counted: it is
+/// stopped, as whatever is dropped unread.
 async fn data_stream(shared: Arc<Shared>, mut recv: RecvStream) {
     let mut reader = OpeningReader::new();
+    match timeout(OPENING_TIMEOUT, opening(&shared, &mut recv, &mut reader)).await {
+        Ok(Some(Ok(opening))) => shared.judge(opening, recv, reader.into_leftover()),
+        Ok(Some(Err(violation))) => shared.handle(Input::Violation(violation)),
+        Ok(None) | Err(_) => {}
+    }
+}
+
+/// A stream's header; `None` if the stream fails before it.
+async fn opening(
+    shared: &Shared,
+    recv: &mut RecvStream,
+    reader: &mut OpeningReader,
+) -> Option<Result<Opening, DecodeError>> {
     let mut chunks = [const { Bytes::new() }; 4];
     loop {
-        match reader.next_opening(shared.draft) {
-            Ok(Some(opening)) => return shared.judge(opening, recv, reader.into_leftover()),
-            Ok(None) => {}
-            Err(error) => return shared.handle(Input::Violation(error)),
+        if let Some(opening) = reader.next_opening(shared.draft).transpose() {
+            return Some(opening);
         }
-        match recv.read(&mut chunks).await {
-            Ok(Some(count)) => {
-                chunks[..count].iter_mut().for_each(|chunk| reader.push(std::mem::take(chunk)))
-            }
-            Ok(None) => reader.finish(),
-            // A stream that is reset before its header is of no request, and cannot be counted.
-            Err(StreamError::Reset(_)) | Err(_) => return,
+        match recv.read(&mut chunks).await.ok()? {
+            Some(count) => chunks[..count].iter_mut().for_each(|chunk| reader.push(std::mem::take(chunk))),
+            None => reader.finish(),
         }
     }
 }

@@ -1,18 +1,22 @@
 //! Bidirectional streams: the control stream, and requests that have one of their own.
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
-use super::Shared;
+use super::{OPENING_TIMEOUT, Shared};
 use crate::session::{Input, StreamId};
-use crate::transport::{RecvStream, SendStream, StreamError};
+use crate::transport::{CANCELLED, RecvStream, SendStream, StreamError};
 
 /// The driver's half of a lane.
 #[derive(Debug)]
 pub(super) struct LaneHandle {
     orders: mpsc::UnboundedSender<Order>,
+    /// Overtakes the orders: a peer that reads nothing must not hold up the end.
+    reset: Option<oneshot::Sender<u32>>,
     stop: Option<oneshot::Sender<u32>>,
 }
 
@@ -20,35 +24,36 @@ pub(super) struct LaneHandle {
 #[derive(Debug)]
 pub(super) struct LaneEnds {
     orders: mpsc::UnboundedReceiver<Order>,
+    reset: oneshot::Receiver<u32>,
     stop: oneshot::Receiver<u32>,
 }
 
 #[derive(Debug)]
 enum Order {
     Write { data: Bytes, fin: bool },
-    Reset(u32),
     Flushed(oneshot::Sender<()>),
 }
 
 impl LaneHandle {
     pub(super) fn new() -> (Self, LaneEnds) {
         let (order_sender, orders) = mpsc::unbounded_channel();
+        let (reset_sender, reset) = oneshot::channel();
         let (stop_sender, stop) = oneshot::channel();
-        (Self { orders: order_sender, stop: Some(stop_sender) }, LaneEnds { orders, stop })
+        let handle = Self { orders: order_sender, reset: Some(reset_sender), stop: Some(stop_sender) };
+        (handle, LaneEnds { orders, reset, stop })
     }
 
-    pub(super) fn write(&self, data: Bytes, fin: bool) {
-        let _ = self.orders.send(Order::Write { data, fin });
+    /// Says whether the lane takes it: one that has ended does not.
+    pub(super) fn write(&self, data: Bytes, fin: bool) -> bool {
+        self.orders.send(Order::Write { data, fin }).is_ok()
     }
 
-    pub(super) fn reset(&self, code: u32) {
-        let _ = self.orders.send(Order::Reset(code));
+    pub(super) fn reset(&mut self, code: u32) {
+        tell(&mut self.reset, code);
     }
 
     pub(super) fn stop(&mut self, code: u32) {
-        if let Some(stop) = self.stop.take() {
-            let _ = stop.send(code);
-        }
+        tell(&mut self.stop, code);
     }
 
     /// Waits until everything ordered so far is with the transport.
@@ -60,54 +65,98 @@ impl LaneHandle {
     }
 }
 
-/// Opens a lane of ours and runs it.
-pub(super) async fn open(shared: Arc<Shared>, stream: StreamId, ends: LaneEnds) {
-    // It fails only with the connection, and of that the engine hears elsewhere.
-    if let Ok((send, recv)) = shared.connection.open_bi().await {
-        run(shared, stream, send, recv, ends).await;
+fn tell(half: &mut Option<oneshot::Sender<u32>>, code: u32) {
+    if let Some(half) = half.take() {
+        // The half that is gone has ended by itself.
+        let _ = half.send(code);
     }
 }
 
-/// Moves a lane's bytes both ways until both halves have ended.
-pub(super) async fn run(
+/// Waits for an order that need not come: the driver drops its half of a lane with the session.
+async fn told(order: oneshot::Receiver<u32>) -> u32 {
+    match order.await {
+        Ok(code) => code,
+        Err(_) => std::future::pending().await,
+    }
+}
+
+/// Opens a lane of ours and runs it.
+pub(super) async fn open(shared: Arc<Shared>, stream: StreamId, ends: LaneEnds) {
+    // It fails only with the connection, and of that the engine hears elsewhere.
+    match shared.connection.open_bi().await {
+        Ok((send, recv)) => run(shared, stream, send, recv, ends, None).await,
+        Err(_) => shared.lane_ended(stream),
+    }
+}
+
+/// Runs a lane that the peer has opened.
+pub(super) async fn accepted(
     shared: Arc<Shared>,
     stream: StreamId,
     send: SendStream,
     recv: RecvStream,
-    LaneEnds { orders, stop }: LaneEnds,
+    ends: LaneEnds,
 ) {
-    tokio::join!(write(&shared, stream, send, orders), read(&shared, stream, recv, stop));
+    run(shared, stream, send, recv, ends, Some(OPENING_TIMEOUT)).await;
+}
+
+/// Moves a lane's bytes both ways until both halves have ended. `patience`: how long the first byte may take.
+async fn run(
+    shared: Arc<Shared>,
+    stream: StreamId,
+    mut send: SendStream,
+    recv: RecvStream,
+    LaneEnds { mut orders, reset, stop }: LaneEnds,
+    patience: Option<Duration>,
+) {
+    let writes = async {
+        tokio::select! {
+            biased;
+            code = told(reset) => send.reset(code),
+            () = write(&shared, stream, &mut send, &mut orders) => {}
+        }
+        forget_unsent(&shared, orders);
+        // Now, for the other half may go on for long: a stream that is not finished is reset.
+        drop(send);
+    };
+    tokio::join!(writes, read(&shared, stream, recv, stop, patience));
     shared.lane_ended(stream);
 }
 
 async fn write(
     shared: &Arc<Shared>,
     stream: StreamId,
-    mut send: SendStream,
-    mut orders: mpsc::UnboundedReceiver<Order>,
+    send: &mut SendStream,
+    orders: &mut mpsc::UnboundedReceiver<Order>,
 ) {
     // Control messages go before all objects (draft-14 §7, draft-16 §7).
     send.set_priority(i32::MAX);
-    while let Some(order) = orders.recv().await {
+    loop {
+        let order = tokio::select! {
+            order = orders.recv() => order,
+            stopped = send.stopped() => match stopped {
+                Ok(Some(code)) => return shared.handle(Input::LaneStopped { stream, code }),
+                _ => return,
+            },
+        };
         match order {
-            Order::Write { data, fin } => {
-                let length = data.len();
-                let written = write_all(&mut send, data).await;
-                shared.wrote(length);
-                if let Err(error) = written {
-                    if let StreamError::Stopped(code) = error {
-                        shared.handle(Input::LaneStopped { stream, code });
+            Some(Order::Write { data, fin }) => {
+                let _unsent = Unsent { shared, bytes: data.len() };
+                match write_all(send, data).await {
+                    Ok(()) if fin => {
+                        send.finish();
+                        let _ = send.stopped().await;
+                        return;
                     }
-                    return;
-                }
-                if fin {
-                    return finish(send).await;
+                    Ok(()) => {}
+                    Err(StreamError::Stopped(code)) => {
+                        return shared.handle(Input::LaneStopped { stream, code });
+                    }
+                    Err(_) => return,
                 }
             }
-            Order::Reset(code) => return send.reset(code),
-            Order::Flushed(done) => {
-                let _ = done.send(());
-            }
+            Some(Order::Flushed(done)) => drop(done.send(())),
+            None => return,
         }
     }
 }
@@ -120,29 +169,48 @@ async fn write_all(send: &mut SendStream, data: Bytes) -> Result<(), StreamError
     Ok(())
 }
 
-async fn finish(mut send: SendStream) {
-    send.finish();
-    let _ = send.stopped().await;
+/// Control bytes on their way to the transport. However that ends, they wait no more.
+struct Unsent<'a> {
+    shared: &'a Shared,
+    bytes: usize,
+}
+
+impl Drop for Unsent<'_> {
+    fn drop(&mut self) {
+        self.shared.wrote(self.bytes);
+    }
+}
+
+/// What a lane that has ended will never send does not wait either.
+fn forget_unsent(shared: &Shared, mut orders: mpsc::UnboundedReceiver<Order>) {
+    orders.close();
+    while let Ok(order) = orders.try_recv() {
+        if let Order::Write { data, .. } = order {
+            shared.wrote(data.len());
+        }
+    }
 }
 
 async fn read(
     shared: &Arc<Shared>,
     stream: StreamId,
     mut recv: RecvStream,
-    mut stop: oneshot::Receiver<u32>,
+    stop: oneshot::Receiver<u32>,
+    mut patience: Option<Duration>,
 ) {
+    let mut stop = pin!(told(stop));
     let mut chunks = [const { Bytes::new() }; 8];
-    let mut stoppable = true;
     loop {
-        shared.not_congested().await;
         let read = tokio::select! {
-            read = recv.read(&mut chunks) => read,
-            order = &mut stop, if stoppable => match order {
-                Ok(code) => return recv.stop(code),
-                // The handle is gone with the session's lanes: read on, so that the peer's close is heard.
-                Err(_) => { stoppable = false; continue }
-            },
+            biased;
+            code = &mut stop => return recv.stop(code),
+            read = next(shared, &mut recv, &mut chunks) => read,
+            () = silence(patience) => {
+                recv.stop(CANCELLED);
+                return shared.reset_lane(stream);
+            }
         };
+        patience = None;
         match read {
             Ok(Some(count)) => {
                 for chunk in &mut chunks[..count] {
@@ -153,5 +221,22 @@ async fn read(
             Err(StreamError::Reset(code)) => return shared.handle(Input::LaneReset { stream, code }),
             Err(_) => return,
         }
+    }
+}
+
+/// What comes next, once our answers to what came before are on their way.
+async fn next(
+    shared: &Shared,
+    recv: &mut RecvStream,
+    chunks: &mut [Bytes],
+) -> Result<Option<usize>, StreamError> {
+    shared.not_congested().await;
+    recv.read(chunks).await
+}
+
+async fn silence(patience: Option<Duration>) {
+    match patience {
+        Some(patience) => tokio::time::sleep(patience).await,
+        None => std::future::pending().await,
     }
 }

@@ -1,15 +1,22 @@
 //! Where the fate of each request is told: a queue of notes for what comes in order, a status for what holds now.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use moqingbird_wire::model::{
-    Datagram, PublishDone, Request, RequestError, RequestId, RequestUpdate, Response, SubscriptionFilter,
-    TrackNamespace,
+    DEFAULT_PRIORITY, Datagram, PublishDone, PublishOk, Request, RequestError, RequestId, RequestUpdate,
+    Response, SubscriptionFilter, TrackNamespace,
 };
 use tokio::sync::{mpsc, watch};
 
-use super::DataStream;
+use super::{Changes, DataStream};
 use crate::session::Closed;
 
-/// Something that happened to a request, in order.
+/// The most datagrams that wait for one subscription's reader; a reader that is slower loses what comes then.
+const MAX_QUEUED_DATAGRAMS: usize = 1024;
+
+/// Something that happened to a request, in order. Bounded by the peer's streams, by [`MAX_QUEUED_DATAGRAMS`], and by
+/// there being one answer and one end.
 #[derive(Debug)]
 pub(crate) enum Note {
     /// Granted.
@@ -22,10 +29,6 @@ pub(crate) enum Note {
     Datagram(Datagram),
     /// PUBLISH_DONE, and nothing more will come.
     Ended(PublishDone),
-    /// A namespace has come.
-    Namespace(TrackNamespace),
-    /// A namespace has gone.
-    NamespaceDone(TrackNamespace),
 }
 
 /// What holds for a request now.
@@ -42,11 +45,29 @@ pub(crate) struct Status {
 }
 
 impl Status {
+    /// The status with which a request of either side begins.
+    pub(crate) fn of(request: &Request) -> Self {
+        let (forward, priority, filter) = match request {
+            Request::Subscribe(s) | Request::TrackStatus(s) => (s.forward, s.subscriber_priority, s.filter),
+            Request::Publish(publish) => (publish.forward, DEFAULT_PRIORITY, None),
+            Request::Fetch(fetch) => (true, fetch.subscriber_priority, None),
+            _ => (true, DEFAULT_PRIORITY, None),
+        };
+        Self { forward, priority, filter, end: None }
+    }
+
     /// Takes over what an update states.
-    pub(super) fn apply(&mut self, update: &RequestUpdate) {
+    fn update(&mut self, update: &RequestUpdate) {
         self.forward = update.forward.unwrap_or(self.forward);
         self.priority = update.subscriber_priority.unwrap_or(self.priority);
         self.filter = update.filter.or(self.filter);
+    }
+
+    /// Takes over what the subscriber says of our PUBLISH.
+    fn grant(&mut self, ok: &PublishOk) {
+        self.forward = ok.forward;
+        self.priority = ok.subscriber_priority;
+        self.filter = ok.filter;
     }
 }
 
@@ -66,13 +87,17 @@ pub(crate) enum End {
 pub(super) struct Listener {
     notes: mpsc::UnboundedSender<Note>,
     status: watch::Sender<Status>,
+    changes: Arc<Changes>,
+    queued_datagrams: Arc<AtomicUsize>,
 }
 
 /// The owner's half.
 #[derive(Debug)]
 pub(crate) struct Listening {
-    pub(crate) notes: mpsc::UnboundedReceiver<Note>,
+    notes: mpsc::UnboundedReceiver<Note>,
     pub(crate) status: watch::Receiver<Status>,
+    pub(crate) changes: Arc<Changes>,
+    queued_datagrams: Arc<AtomicUsize>,
 }
 
 impl Listener {
@@ -80,7 +105,15 @@ impl Listener {
     pub(super) fn new(status: Status) -> (Self, Listening) {
         let (note_sender, notes) = mpsc::unbounded_channel();
         let (status_sender, status) = watch::channel(status);
-        (Self { notes: note_sender, status: status_sender }, Listening { notes, status })
+        let changes = Arc::<Changes>::default();
+        let queued_datagrams = Arc::<AtomicUsize>::default();
+        let listener = Self {
+            notes: note_sender,
+            status: status_sender,
+            changes: changes.clone(),
+            queued_datagrams: queued_datagrams.clone(),
+        };
+        (listener, Listening { notes, status, changes, queued_datagrams })
     }
 
     /// Adds a note. A receiver that is gone wants none.
@@ -88,14 +121,43 @@ impl Listener {
         let _ = self.notes.send(note);
     }
 
+    pub(super) fn accepted(&self, response: Response) {
+        if let Response::Publish(ok) = &response {
+            self.status.send_modify(|status| status.grant(ok));
+        }
+        self.tell(Note::Accepted(Box::new(response)));
+    }
+
+    pub(super) fn datagram(&self, datagram: Datagram) {
+        if self.queued_datagrams.load(Ordering::Relaxed) < MAX_QUEUED_DATAGRAMS {
+            self.queued_datagrams.fetch_add(1, Ordering::Relaxed);
+            self.tell(Note::Datagram(datagram));
+        }
+    }
+
+    pub(super) fn namespace(&self, namespace: TrackNamespace, came: bool) {
+        self.changes.add(namespace, came);
+    }
+
     pub(super) fn update(&self, update: &RequestUpdate) {
-        self.status.send_modify(|status| status.apply(update));
+        self.status.send_modify(|status| status.update(update));
     }
 
     pub(super) fn end(&self, end: End) {
         self.status.send_modify(|status| {
             status.end.get_or_insert(end);
         });
+    }
+}
+
+impl Listening {
+    /// The next note. Cancel-safe.
+    pub(crate) async fn note(&mut self) -> Option<Note> {
+        let note = self.notes.recv().await;
+        if let Some(Note::Datagram(_)) = note {
+            self.queued_datagrams.fetch_sub(1, Ordering::Relaxed);
+        }
+        note
     }
 }
 

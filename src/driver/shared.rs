@@ -1,22 +1,24 @@
 //! The engine behind its lock, and the carrying out of what it wants.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 use moqingbird_wire::Draft;
-use moqingbird_wire::model::{Opening, Request, RequestId, RequestOk, Response, Setup};
+use moqingbird_wire::model::{
+    Opening, RequestId, RequestOk, Response, SessionErrorCode, Setup, TrackNamespace,
+};
 use moqingbird_wire::stream::Stash;
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 
 use super::lane::{self, LaneHandle};
 use super::listener::{End, Incoming, Listener, Listening, Note, Status};
 use super::{SendCell, timer};
-use crate::session::{Closed, Event, Input, Instant, Output, Session, StreamId};
-use crate::transport::{CANCELLED, Connection, RecvStream};
-
-/// The most datagrams that wait for one subscription's reader; a reader that is slower loses what comes then.
-const MAX_QUEUED_DATAGRAMS: usize = 1024;
+use crate::session::{
+    Closed, Event, Input, Instant, Misuse, OpenedStream, Output, Session, StreamEnd, StreamId,
+};
+use crate::transport::{CANCELLED, Connection, RecvStream, SendStream};
 
 /// A session's engine and everything that its outputs name.
 #[derive(Debug)]
@@ -24,6 +26,8 @@ pub(crate) struct Shared {
     pub(crate) connection: Connection,
     pub(crate) draft: &'static dyn Draft,
     started: tokio::time::Instant,
+    /// Where tasks are spawned: handles may be dropped outside of any runtime.
+    runtime: Handle,
     state: Mutex<State>,
     /// Wakes the timer when the next deadline has changed.
     pub(super) deadline_changed: Notify,
@@ -31,7 +35,11 @@ pub(crate) struct Shared {
     pub(super) uncongested: Notify,
     /// Wakes whoever waits for the peer's requests.
     pub(crate) incoming: Notify,
+    /// Wakes whoever waits for the streams that we send on.
+    settled: Notify,
     phase: watch::Sender<Phase>,
+    /// The New Session URI of the peer's GOAWAY.
+    pub(crate) goaway: watch::Sender<Option<Bytes>>,
 }
 
 /// How far the session is.
@@ -54,7 +62,6 @@ struct State {
     sending: HashMap<StreamId, Arc<SendCell>>,
     listeners: HashMap<RequestId, Listener>,
     incoming: VecDeque<Incoming>,
-    queued_datagrams: HashMap<RequestId, Arc<AtomicUsize>>,
     closed: Option<Closed>,
 }
 
@@ -74,6 +81,7 @@ impl Shared {
             draft: session.draft(),
             connection,
             started: tokio::time::Instant::now(),
+            runtime: Handle::current(),
             state: Mutex::new(State {
                 session,
                 deadline: None,
@@ -82,13 +90,14 @@ impl Shared {
                 sending: HashMap::new(),
                 listeners: HashMap::new(),
                 incoming: VecDeque::new(),
-                queued_datagrams: HashMap::new(),
                 closed: None,
             }),
             deadline_changed: Notify::new(),
             uncongested: Notify::new(),
             incoming: Notify::new(),
+            settled: Notify::new(),
             phase: watch::channel(Phase::Connecting).0,
+            goaway: watch::channel(None).0,
         })
     }
 
@@ -124,12 +133,7 @@ impl Shared {
 
     /// Nobody listens to a request any more.
     pub(crate) fn forget(&self, id: RequestId) {
-        let mut state = self.state();
-        state.queued_datagrams.remove(&id);
-        // Dropped outside the lock: notes may hold streams, which tell the driver of their end.
-        let listener = state.listeners.remove(&id);
-        drop(state);
-        drop(listener);
+        self.state().listeners.remove(&id);
     }
 
     /// The next request of the peer, if one waits.
@@ -137,23 +141,65 @@ impl Shared {
         self.state().incoming.pop_front()
     }
 
-    /// Makes a stream that we send on known to the driver.
-    pub(crate) fn adopt(&self, stream: StreamId, cell: Arc<SendCell>) {
-        self.state().sending.insert(stream, cell);
+    /// Makes a stream known on which a subgroup is sent, before anything can happen to it.
+    pub(crate) fn open_subgroup(
+        self: &Arc<Self>,
+        stream: SendStream,
+        open: impl FnOnce(&mut Session) -> Result<OpenedStream, Misuse>,
+    ) -> Result<(OpenedStream, Arc<SendCell>), Misuse> {
+        let mut state = self.state();
+        let opened = open(&mut state.session)?;
+        let cell = Arc::new(SendCell::new(stream, opened.order));
+        state.sending.insert(opened.stream, cell.clone());
+        self.carry_out(&mut state);
+        Ok((opened, cell))
     }
 
     /// A stream that we sent on is done.
-    pub(crate) fn settled(self: &Arc<Self>, stream: StreamId, how: crate::session::StreamEnd) {
+    pub(crate) fn settled(self: &Arc<Self>, stream: StreamId, how: StreamEnd) {
         let mut state = self.state();
-        state.sending.remove(&stream);
-        let now = self.now();
-        state.session.handle(now, Input::DataSettled { stream, how });
+        self.settle(&mut state, stream, how);
         self.carry_out(&mut state);
+    }
+
+    fn settle(&self, state: &mut State, stream: StreamId, how: StreamEnd) {
+        state.sending.remove(&stream);
+        state.session.handle(self.now(), Input::DataSettled { stream, how });
+        self.settled.notify_waiters();
+    }
+
+    /// Waits until no stream that we sent on is left.
+    pub(super) async fn all_settled(&self) {
+        loop {
+            let settled = self.settled.notified();
+            if self.state().sending.is_empty() {
+                return;
+            }
+            settled.await;
+        }
+    }
+
+    /// Nobody holds the session any more: it closes, at once or as soon as what was finished has arrived.
+    pub(crate) fn release(self: &Arc<Self>) {
+        if self.state().sending.is_empty() {
+            self.run(|session, _| session.close(SessionErrorCode::NoError, ""));
+        } else {
+            self.spawn(timer::see_off(self.clone()));
+        }
+    }
+
+    /// Runs a task of the session, from wherever this is called. A runtime that is gone runs nothing, and needs not.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.runtime.spawn(task);
     }
 
     /// A data stream of the peer whose header is read waits for the engine's word.
     pub(super) fn judge(self: &Arc<Self>, opening: Opening, recv: RecvStream, leftover: Stash) {
         let mut state = self.state();
+        // An engine that is closed has no word for it.
+        if state.closed.is_some() {
+            return;
+        }
         let stream = state.session.new_stream();
         state.held.insert(stream, (opening.clone(), recv, leftover));
         let now = self.now();
@@ -175,10 +221,10 @@ impl Shared {
         self.state().lanes.remove(&stream);
     }
 
-    /// A datagram has been taken from a subscription's queue.
-    pub(crate) fn datagram_taken(&self, id: RequestId) {
-        if let Some(queued) = self.state().queued_datagrams.get(&id) {
-            queued.fetch_sub(1, Ordering::Relaxed);
+    /// Gives up on a bidirectional stream.
+    pub(super) fn reset_lane(&self, stream: StreamId) {
+        if let Some(lane) = self.state().lanes.get_mut(&stream) {
+            lane.reset(CANCELLED);
         }
     }
 
@@ -243,6 +289,18 @@ impl Shared {
         Some(self.started + deadline.since(Instant::default()))
     }
 
+    /// Whether nothing is left of any request or stream but the control stream.
+    #[cfg(test)]
+    pub(crate) fn is_idle(&self) -> bool {
+        let state = self.state();
+        state.session.is_idle()
+            && state.lanes.len() <= 1
+            && state.held.is_empty()
+            && state.sending.is_empty()
+            && state.listeners.is_empty()
+            && state.incoming.is_empty()
+    }
+
     fn now(&self) -> Instant {
         Instant::default() + self.started.elapsed()
     }
@@ -267,18 +325,20 @@ impl Shared {
             Output::OpenLane { stream } => {
                 let (handle, ends) = LaneHandle::new();
                 state.lanes.insert(stream, handle);
-                tokio::spawn(lane::open(self.clone(), stream, ends));
+                self.spawn(lane::open(self.clone(), stream, ends));
             }
             Output::Write { stream, data, fin } => {
-                if let Some(lane) = state.lanes.get(&stream) {
-                    lane.write(data, fin);
+                let length = data.len();
+                if !state.lanes.get(&stream).is_some_and(|lane| lane.write(data, fin)) {
+                    state.session.wrote(length);
                 }
             }
             Output::Reset { stream, code } => {
                 let code = narrow(code);
-                if let Some(cell) = state.sending.get(&stream) {
+                if let Some(cell) = state.sending.get(&stream).cloned() {
                     cell.reset(code);
-                } else if let Some(lane) = state.lanes.get(&stream) {
+                    self.settle(state, stream, StreamEnd::Reset(code.into()));
+                } else if let Some(lane) = state.lanes.get_mut(&stream) {
                     lane.reset(code);
                 }
             }
@@ -291,13 +351,23 @@ impl Shared {
                 }
             }
             Output::Deliver { stream, to } => {
-                if let (Some((opening, recv, leftover)), Some(listener)) =
-                    (state.held.remove(&stream), state.listeners.get(&to))
-                {
-                    listener.tell(Note::Stream(Box::new(DataStream { stream, opening, recv, leftover })));
+                let Some((opening, recv, leftover)) = state.held.remove(&stream) else { return };
+                match state.listeners.get(&to) {
+                    Some(listener) => {
+                        listener.tell(Note::Stream(Box::new(DataStream { stream, opening, recv, leftover })))
+                    }
+                    // The stream is stopped as it is dropped.
+                    None => {
+                        let how = StreamEnd::Stopped(CANCELLED.into());
+                        state.session.handle(self.now(), Input::DataEnded { stream, how });
+                    }
                 }
             }
-            Output::Datagram { to, datagram } => state.queue_datagram(to, datagram),
+            Output::Datagram { to, datagram } => {
+                if let Some(listener) = state.listeners.get(&to) {
+                    listener.datagram(datagram);
+                }
+            }
             Output::Priority { stream, order } => {
                 if let Some(cell) = state.sending.get(&stream) {
                     cell.prioritise(order);
@@ -306,7 +376,7 @@ impl Shared {
             Output::Event(event) => self.tell(state, event),
             Output::Close { code, reason } => {
                 let lanes = std::mem::take(&mut state.lanes);
-                tokio::spawn(timer::close(self.connection.clone(), narrow(code), reason, lanes));
+                self.spawn(timer::close(self.connection.clone(), narrow(code), reason, lanes));
             }
         }
     }
@@ -331,15 +401,23 @@ impl Shared {
                     let _ = state.session.accept(self.now(), update_id, response);
                 }
             }
-            Event::Accepted { id, response } => state.tell(id, Note::Accepted(Box::new(response))),
+            Event::Accepted { id, response } => {
+                if let Some(listener) = state.listeners.get(&id) {
+                    listener.accepted(response);
+                }
+            }
             Event::Rejected { id, error } => state.tell(id, Note::Rejected(error)),
             Event::Ended { id, done } => state.tell(id, Note::Ended(done)),
-            Event::Namespace { id, namespace } => state.tell(id, Note::Namespace(namespace)),
-            Event::NamespaceDone { id, namespace } => state.tell(id, Note::NamespaceDone(namespace)),
-            Event::Cancelled { id } => state.end(id, End::Cancelled),
+            Event::Namespace { id, namespace } => state.namespace(id, namespace, true),
+            Event::NamespaceDone { id, namespace } => state.namespace(id, namespace, false),
+            Event::Cancelled { id } => {
+                state.end(id, End::Cancelled);
+                state.withdrawn(id);
+            }
             Event::Revoked { id, error } => state.end(id, End::Revoked(error)),
             Event::GoAway { new_session_uri } => {
                 tracing::info!(uri = %String::from_utf8_lossy(&new_session_uri), "the peer asks us to leave");
+                self.goaway.send_replace(Some(new_session_uri));
             }
             Event::Closed(closed) => self.ended(state, closed),
         }
@@ -352,13 +430,15 @@ impl Shared {
         for (_, cell) in state.sending.drain() {
             cell.reset(CANCELLED);
         }
+        // After a close of our own they are gone already, to be flushed.
+        state.lanes.clear();
         state.held.clear();
         state.incoming.clear();
-        state.queued_datagrams.clear();
         state.closed = Some(closed.clone());
         self.phase.send_replace(Phase::Closed(closed));
         self.incoming.notify_one();
         self.uncongested.notify_waiters();
+        self.settled.notify_waiters();
     }
 }
 
@@ -386,26 +466,20 @@ impl State {
         }
     }
 
-    fn queue_datagram(&mut self, to: RequestId, datagram: moqingbird_wire::model::Datagram) {
-        let Some(listener) = self.listeners.get(&to) else { return };
-        let queued = self.queued_datagrams.entry(to).or_default();
-        if queued.load(Ordering::Relaxed) < MAX_QUEUED_DATAGRAMS {
-            queued.fetch_add(1, Ordering::Relaxed);
-            listener.tell(Note::Datagram(datagram));
+    fn namespace(&self, id: RequestId, namespace: TrackNamespace, came: bool) {
+        if let Some(listener) = self.listeners.get(&id) {
+            listener.namespace(namespace, came);
         }
     }
-}
 
-impl Status {
-    /// The status with which a request of either side begins.
-    pub(crate) fn of(request: &Request) -> Self {
-        let (forward, priority, filter) = match request {
-            Request::Subscribe(s) | Request::TrackStatus(s) => (s.forward, s.subscriber_priority, s.filter),
-            Request::Publish(publish) => (publish.forward, moqingbird_wire::model::DEFAULT_PRIORITY, None),
-            Request::Fetch(fetch) => (true, fetch.subscriber_priority, None),
-            _ => (true, moqingbird_wire::model::DEFAULT_PRIORITY, None),
-        };
-        Self { forward, priority, filter, end: None }
+    /// A request that the peer has withdrawn before anybody asked for it is nobody's, or else a peer that asks and
+    /// withdraws fills the queue of an application that does not look.
+    fn withdrawn(&mut self, id: RequestId) {
+        let waiting = self.incoming.len();
+        self.incoming.retain(|incoming| incoming.id != id);
+        if self.incoming.len() < waiting {
+            self.listeners.remove(&id);
+        }
     }
 }
 

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use moqingbird_wire::model::SessionErrorCode;
+
 use super::Shared;
 use super::lane::LaneHandle;
 use crate::session::{Input, Lost, StreamId};
@@ -13,6 +15,9 @@ use crate::transport::{self, Connection};
 const LAST_WORDS: Duration = Duration::from_millis(200);
 /// How long the transport is given to put them on the way: closing discards what it has not sent.
 const LINGER: Duration = Duration::from_millis(10);
+
+/// How long subgroups that were finished may take to be acknowledged once nobody holds the session any more.
+const SEEING_OFF: Duration = Duration::from_secs(10);
 
 /// Tells the engine when its deadlines come.
 pub(super) async fn keep(shared: Arc<Shared>) {
@@ -39,6 +44,15 @@ pub(super) async fn await_end(shared: Arc<Shared>) {
         other => Lost { code: None, reason: other.to_string() },
     };
     shared.handle(Input::Lost(lost));
+}
+
+/// Closes a session that nobody holds any more, once everything that was finished has arrived.
+pub(super) async fn see_off(shared: Arc<Shared>) {
+    tokio::select! {
+        _ = tokio::time::timeout(SEEING_OFF, shared.all_settled()) => {}
+        _ = shared.closed() => {}
+    }
+    shared.run(|session, _| session.close(SessionErrorCode::NoError, ""));
 }
 
 /// Closes a connection behind the control messages that were written before.

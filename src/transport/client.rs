@@ -61,6 +61,7 @@ pub(crate) async fn connect(url: &ServerUrl, options: &ConnectOptions) -> Result
 }
 
 /// Connects to a server at given addresses, in their order, whatever its name resolves to.
+#[cfg(test)]
 pub(super) async fn connect_at(
     url: &ServerUrl,
     addresses: Vec<SocketAddr>,

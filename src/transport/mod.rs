@@ -31,7 +31,7 @@ mod tests;
 pub(crate) use client::{Connected, connect};
 pub(crate) use contract::{CANCELLED, DatagramError, Lost, StreamError};
 pub(crate) use dispatch::{Connection, RecvStream, SendStream};
-pub(crate) use listener::{AcceptError, Incoming, Listener};
+pub(crate) use listener::{AcceptError, Accepted, Incoming, Listener};
 pub(crate) use mem::pair;
 
 pub use self::url::{ServerUrl, ServerUrlError};

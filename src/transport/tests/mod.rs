@@ -20,7 +20,7 @@ use bytes::Bytes;
 use moqingbird_wire::Version;
 
 use super::contract::Written;
-use super::listener::{AcceptFailure, Accepted};
+use super::listener::AcceptFailure;
 use super::*;
 
 /// A behaviour that takes this long hangs.
