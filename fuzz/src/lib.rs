@@ -70,6 +70,7 @@ pub fn decoders(draft: &dyn Draft, data: &[u8]) {
         location: Some(Location::new((1 << 62) - 1, (1 << 62) - 1)),
         subgroup_id: Some((1 << 62) - 1),
         publisher_priority: Some(0),
+        after_datagram: false,
     };
     drop(draft.decode_fetch_item(&at, &mut Reader::new(&bytes)));
 }

@@ -5,17 +5,15 @@
 #
 #   interop/peers/check.sh [MOQT]      MOQT is the built binary; default target/debug/moqt
 #
-# Needs Python 3.12 ($PYTHON312, python3.12 on PATH, or pyenv's) and openssl. Where Python is missing it prints SKIP
-# and passes, unless CI is set. One line a check on stdout, exit 1 if any failed; logs stay in target/peers/log.
+# Needs Python 3.12 (see python.sh) and openssl. Where Python is missing it prints SKIP and passes, unless CI is set.
+# One line a check on stdout, exit 1 if any failed; logs stay in target/peers/log.
 set -uo pipefail
 set -m # every background job in a process group of its own, so that cleanup reaches what it started
 export PYTHONDONTWRITEBYTECODE=1
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 programs=$root/interop/peers/aiomoqt
-state=${CARGO_TARGET_DIR:-$root/target}/peers
-venv=$state/venv
-log=$state/log
+log=${CARGO_TARGET_DIR:-$root/target}/peers/log
 moqt=${1:-${CARGO_TARGET_DIR:-$root/target}/debug/moqt}
 
 objects=1000
@@ -32,16 +30,17 @@ passed=0
 failed=0
 
 main() {
-    local python
-    if ! python=$(find_python); then
-        echo "SKIP aiomoqt: no Python 3.12"
-        [[ -z ${CI:-} ]]
+    local python status=0
+    python=$("$root/interop/peers/python.sh") || status=$?
+    if [[ $status != 0 ]]; then
+        echo "$python"
+        [[ $status == 77 ]] # skipped
         return
     fi
+    venv=${python%/bin/python}
     [[ -x $moqt ]] || die "$moqt is no program: build it with 'cargo build -p moqingbird-cli', or name another"
     trap cleanup EXIT
     trap 'exit 130' INT TERM
-    install "$python" || die "pip could not install $programs/requirements.txt, see $state/pip.log"
     rm -rf "$log"
     mkdir -p "$log" || die "cannot write to $log"
     "$venv/bin/python" "$programs/objects.py" $objects >"$log/expected" || die "no objects to send"
@@ -220,31 +219,6 @@ cleanup() {
         kill -- "-$group" 2>/dev/null
     done
     wait 2>/dev/null # bounded: `timeout` follows up with SIGKILL
-}
-
-# --- Python -----------------------------------------------------------------------------------------------------------
-
-find_python() {
-    local candidate
-    for candidate in "${PYTHON312:-}" "$(command -v python3.12)" "$HOME"/.pyenv/versions/3.12*/bin/python3.12; do
-        # A shim may stand on PATH for a Python that does not run.
-        if [[ -n $candidate ]] && "$candidate" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 12))' 2>/dev/null; then
-            echo "$candidate"
-            return
-        fi
-    done
-    return 1
-}
-
-# The virtual environment, made once and again when requirements.txt changes.
-install() { # PYTHON
-    cmp -s "$programs/requirements.txt" "$venv/installed" && "$venv/bin/python" -c 'import aiomoqt' 2>/dev/null && return
-    rm -rf "$venv"
-    mkdir -p "$state" &&
-        "$1" -m venv "$venv" >"$state/pip.log" 2>&1 &&
-        timeout 300 "$venv/bin/pip" install --disable-pip-version-check -r "$programs/requirements.txt" \
-            >>"$state/pip.log" 2>&1 &&
-        cp "$programs/requirements.txt" "$venv/installed"
 }
 
 main

@@ -2,6 +2,7 @@
 
 mod fuzz;
 mod ledger;
+mod opinions;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -16,6 +17,8 @@ enum Chore {
     Ledger(ledger::Options),
     /// Fuzz a target with libFuzzer, or all of them one after another.
     Fuzz(fuzz::Options),
+    /// Have aiomoqt read what the codec writes, and the reverse: only the departures that are listed may differ.
+    Opinions(opinions::Options),
 }
 
 /// What a chore answers: nothing, or why it failed.
@@ -25,6 +28,7 @@ fn main() -> ExitCode {
     let outcome = match Chore::parse() {
         Chore::Ledger(options) => ledger::run(&options),
         Chore::Fuzz(options) => fuzz::run(&options),
+        Chore::Opinions(options) => opinions::run(&options),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -245,12 +245,13 @@ fn write_fetched(at: &FetchCursor, object: &FetchObject, w: &mut Writer) -> Resu
 /// everything, so that nothing rests on a marker behind which the draft does not say what is prior.
 fn flags(at: &FetchCursor, object: &FetchObject) -> u64 {
     let same_group = at.location.filter(|prior| prior.group == object.location.group);
+    let prior_subgroup = at.subgroup_id.filter(|_| !at.after_datagram);
     let mut flags = match object.subgroup_id {
         None => DATAGRAM,
         Some(0) => SUBGROUP_ZERO,
         Some(_) if same_group.is_none() => SUBGROUP_PRESENT,
-        Some(id) if at.subgroup_id == Some(id) => SUBGROUP_PRIOR,
-        Some(id) if at.subgroup_id == Some(id - 1) => SUBGROUP_NEXT,
+        Some(id) if prior_subgroup == Some(id) => SUBGROUP_PRIOR,
+        Some(id) if prior_subgroup == Some(id - 1) => SUBGROUP_NEXT,
         Some(_) => SUBGROUP_PRESENT,
     };
     if same_group.is_none() {

@@ -32,6 +32,9 @@ pub struct FetchCursor {
     pub subgroup_id: Option<u64>,
     /// Of the last object.
     pub publisher_priority: Option<u8>,
+    /// Whether the last object's forwarding preference is Datagram. It has no Subgroup ID, and what a reference to it
+    /// means draft-16 §10.4.4.1 leaves open: readers disagree.
+    pub after_datagram: bool,
 }
 
 impl FetchCursor {
@@ -44,6 +47,7 @@ impl FetchCursor {
                     self.subgroup_id = object.subgroup_id;
                 }
                 self.publisher_priority = Some(object.publisher_priority);
+                self.after_datagram = object.subgroup_id.is_none();
             }
             FetchItem::EndOfRange { end, .. } => self.location = Some(*end),
         }

@@ -65,7 +65,12 @@ impl FetchReader {
     ) -> Self {
         let track =
             Seen { order, item: None, object: None, group_gap: None, closed_group: None, end_of_track: None };
-        let cursor = FetchCursor { location: None, subgroup_id: None, publisher_priority: None };
+        let cursor = FetchCursor {
+            location: None,
+            subgroup_id: None,
+            publisher_priority: None,
+            after_datagram: false,
+        };
         Self { draft, request_id, stash: leftover, cursor, track, payload_left: 0, broken: None }
     }
 

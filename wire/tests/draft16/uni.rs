@@ -331,6 +331,7 @@ fn serialization_flags_from_0x40_take_two_bytes() {
         location: Some(Location::new(1, 1)),
         subgroup_id: Some(0),
         publisher_priority: Some(128),
+        after_datagram: false,
     };
     for (item, bytes) in [
         (fetched((1, 5), None, 128, ""), "40 44 05 00"),
@@ -351,12 +352,35 @@ fn the_subgroup_of_a_fetched_object_is_zero_the_prior_the_next_or_stated() {
 }
 
 #[test]
+fn behind_a_datagram_the_subgroup_is_stated() {
+    covers!("D16-10.4.4.1-02");
+    let mut at = FetchCursor::default();
+    let mut w = Writer::new();
+    for (subgroup, bytes) in [
+        (Some(5), "1f 01 05 02 80 00"),
+        (None, "40 40 00"),
+        (Some(5), "03 05 00"),
+        (Some(5), "01 00"),
+        (None, "40 40 00"),
+        (Some(6), "03 06 00"),
+        (Some(7), "02 00"),
+    ] {
+        let object = at.location.map_or(2, |before| before.object + 1);
+        let (item, _) = fetched((1, object), subgroup, 128, "");
+        draft().encode_fetch_item(&at, &item, &mut w).unwrap();
+        assert_eq!(w.take(), hex(bytes));
+        at.advance(&item);
+    }
+}
+
+#[test]
 fn every_flag_decides_one_field() {
     covers!("D16-10.4.4.1-03", "D16-10.4.4.1-06");
     let at = FetchCursor {
         location: Some(Location::new(20, 30)),
         subgroup_id: Some(40),
         publisher_priority: Some(50),
+        after_datagram: false,
     };
     for flags in 0..0x80_u64 {
         let mut bytes = varint(flags, 2);
@@ -398,7 +422,14 @@ fn a_fetched_object_in_any_place_reads_back_as_it_was_written() {
             for subgroup_id in [None, Some(0), Some(1), Some((1 << 62) - 1)] {
                 for publisher_priority in [None, Some(0), Some(128)] {
                     let location = Some(Location::new(group, object));
-                    cursors.push(FetchCursor { location, subgroup_id, publisher_priority });
+                    for after_datagram in [false, true] {
+                        cursors.push(FetchCursor {
+                            location,
+                            subgroup_id,
+                            publisher_priority,
+                            after_datagram,
+                        });
+                    }
                 }
             }
         }

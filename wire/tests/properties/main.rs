@@ -302,6 +302,7 @@ fn decode_everything(draft: &'static dyn Draft, bytes: &Bytes) {
         location: Some(Location::new(1, 1)),
         subgroup_id: Some((1 << 62) - 1),
         publisher_priority: Some(1),
+        after_datagram: false,
     };
     within("fetch item", &mut || drop(draft.decode_fetch_item(&at, &mut Reader::new(bytes))));
 }
