@@ -8,28 +8,28 @@ use moqingbird_wire::model::Opening;
 use moqingbird_wire::stream::OpeningReader;
 use tokio::time::timeout;
 
-use super::{OPENING_TIMEOUT, Shared, lane};
+use super::{Intake, OPENING_TIMEOUT, Shared, lane};
 use crate::session::Input;
 use crate::transport::RecvStream;
 
 /// Takes in bidirectional streams until the connection ends.
-pub(super) async fn lanes(shared: Arc<Shared>) {
+pub(super) async fn lanes(shared: Arc<Shared>, _intake: Intake) {
     while let Ok((send, recv)) = shared.connection.accept_bi().await {
         let (stream, ends) = shared.new_lane();
-        shared.spawn(lane::accepted(shared.clone(), stream, send, recv, ends));
+        shared.spawn(lane::accepted(shared.clone(), shared.intake(), stream, send, recv, ends));
     }
 }
 
 /// Takes in data streams until the connection ends. A stream whose header has not come holds up no other.
-pub(super) async fn data_streams(shared: Arc<Shared>) {
+pub(super) async fn data_streams(shared: Arc<Shared>, _intake: Intake) {
     while let Ok(recv) = shared.connection.accept_uni().await {
-        shared.spawn(data_stream(shared.clone(), recv));
+        shared.spawn(data_stream(shared.clone(), shared.intake(), recv));
     }
 }
 
 /// A stream that says nothing for long, or is reset before its header, is of no request and cannot be counted: it is
 /// stopped, as whatever is dropped unread.
-async fn data_stream(shared: Arc<Shared>, mut recv: RecvStream) {
+async fn data_stream(shared: Arc<Shared>, _intake: Intake, mut recv: RecvStream) {
     let mut reader = OpeningReader::new();
     match timeout(OPENING_TIMEOUT, opening(&shared, &mut recv, &mut reader)).await {
         Ok(Some(Ok(opening))) => shared.judge(opening, recv, reader.into_leftover()),

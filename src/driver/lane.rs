@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{OPENING_TIMEOUT, Shared};
+use super::{Intake, OPENING_TIMEOUT, Shared};
 use crate::session::{Input, StreamId};
 use crate::transport::{CANCELLED, RecvStream, SendStream, StreamError};
 
@@ -84,7 +84,10 @@ async fn told(order: oneshot::Receiver<u32>) -> u32 {
 pub(super) async fn open(shared: Arc<Shared>, stream: StreamId, ends: LaneEnds) {
     // It fails only with the connection, and of that the engine hears elsewhere.
     match shared.connection.open_bi().await {
-        Ok((send, recv)) => run(shared, stream, send, recv, ends, None).await,
+        Ok((send, recv)) => {
+            let intake = shared.intake();
+            run(shared, intake, stream, send, recv, ends, None).await;
+        }
         Err(_) => shared.lane_ended(stream),
     }
 }
@@ -92,17 +95,19 @@ pub(super) async fn open(shared: Arc<Shared>, stream: StreamId, ends: LaneEnds) 
 /// Runs a lane that the peer has opened.
 pub(super) async fn accepted(
     shared: Arc<Shared>,
+    intake: Intake,
     stream: StreamId,
     send: SendStream,
     recv: RecvStream,
     ends: LaneEnds,
 ) {
-    run(shared, stream, send, recv, ends, Some(OPENING_TIMEOUT)).await;
+    run(shared, intake, stream, send, recv, ends, Some(OPENING_TIMEOUT)).await;
 }
 
 /// Moves a lane's bytes both ways until both halves have ended. `patience`: how long the first byte may take.
 async fn run(
     shared: Arc<Shared>,
+    intake: Intake,
     stream: StreamId,
     mut send: SendStream,
     recv: RecvStream,
@@ -119,7 +124,11 @@ async fn run(
         // Now, for the other half may go on for long: a stream that is not finished is reset.
         drop(send);
     };
-    tokio::join!(writes, read(&shared, stream, recv, stop, patience));
+    let reads = async {
+        read(&shared, stream, recv, stop, patience).await;
+        drop(intake);
+    };
+    tokio::join!(writes, reads);
     shared.lane_ended(stream);
 }
 

@@ -32,6 +32,7 @@ pub(crate) use cell::{Broken, SendCell};
 pub(crate) use changes::{Change, Changes};
 pub(crate) use listener::{End, Incoming, Listening, Note, Status};
 pub(crate) use shared::{DataStream, Shared};
+use shared::Intake;
 
 /// How long a stream of the peer may stay silent. Longer than SETUP may take, which has a code of its own.
 const OPENING_TIMEOUT: Duration = Duration::from_secs(20);
@@ -39,8 +40,8 @@ const OPENING_TIMEOUT: Duration = Duration::from_secs(20);
 /// Starts a session on a connection. It lives until either side closes it, or the connection is lost.
 pub(crate) fn start(connection: Connection, version: Version, side: Side, config: Config) -> Arc<Shared> {
     let shared = Shared::new(connection, |now| Session::new(version.draft(), side, config, now));
-    shared.spawn(accept::lanes(shared.clone()));
-    shared.spawn(accept::data_streams(shared.clone()));
+    shared.spawn(accept::lanes(shared.clone(), shared.intake()));
+    shared.spawn(accept::data_streams(shared.clone(), shared.intake()));
     shared.spawn(accept::datagrams(shared.clone()));
     shared.spawn(timer::keep(shared.clone()));
     shared.spawn(timer::await_end(shared.clone()));

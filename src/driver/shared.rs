@@ -40,6 +40,18 @@ pub(crate) struct Shared {
     phase: watch::Sender<Phase>,
     /// The New Session URI of the peer's GOAWAY.
     pub(crate) goaway: watch::Sender<Option<Bytes>>,
+    /// How many tasks take in what the peer has sent.
+    intakes: watch::Sender<usize>,
+}
+
+/// A task that takes in what the peer has sent, for as long as it does.
+#[derive(Debug)]
+pub(super) struct Intake(Arc<Shared>);
+
+impl Drop for Intake {
+    fn drop(&mut self) {
+        self.0.intakes.send_modify(|count| *count -= 1);
+    }
 }
 
 /// How far the session is.
@@ -63,6 +75,8 @@ struct State {
     listeners: HashMap<RequestId, Listener>,
     incoming: VecDeque<Incoming>,
     closed: Option<Closed>,
+    /// When control bytes were last handed to the transport.
+    written: tokio::time::Instant,
 }
 
 /// A data stream of the peer in its reader's hands.
@@ -91,6 +105,7 @@ impl Shared {
                 listeners: HashMap::new(),
                 incoming: VecDeque::new(),
                 closed: None,
+                written: tokio::time::Instant::now(),
             }),
             deadline_changed: Notify::new(),
             uncongested: Notify::new(),
@@ -98,7 +113,20 @@ impl Shared {
             settled: Notify::new(),
             phase: watch::channel(Phase::Connecting).0,
             goaway: watch::channel(None).0,
+            intakes: watch::channel(0).0,
         })
+    }
+
+    /// Counts a task that takes in what the peer has sent.
+    pub(super) fn intake(self: &Arc<Self>) -> Intake {
+        self.intakes.send_modify(|count| *count += 1);
+        Intake(self.clone())
+    }
+
+    /// Waits until all that the peer sent before the connection's end has been taken in.
+    pub(super) async fn taken_in(&self) {
+        // It fails only when `self` is gone.
+        let _ = self.intakes.subscribe().wait_for(|count| *count == 0).await;
     }
 
     /// Gives the engine an input and does what it wants.
@@ -268,6 +296,7 @@ impl Shared {
     pub(super) fn wrote(&self, bytes: usize) {
         let mut state = self.state();
         state.session.wrote(bytes);
+        state.written = tokio::time::Instant::now();
         if !state.session.congested() {
             self.uncongested.notify_waiters();
         }
@@ -282,6 +311,11 @@ impl Shared {
             }
             notified.await;
         }
+    }
+
+    /// When control bytes were last handed to the transport.
+    pub(super) fn last_written(&self) -> tokio::time::Instant {
+        self.state().written
     }
 
     pub(super) fn deadline(&self) -> Option<tokio::time::Instant> {
@@ -376,7 +410,7 @@ impl Shared {
             Output::Event(event) => self.tell(state, event),
             Output::Close { code, reason } => {
                 let lanes = std::mem::take(&mut state.lanes);
-                self.spawn(timer::close(self.connection.clone(), narrow(code), reason, lanes));
+                self.spawn(timer::close(self.clone(), narrow(code), reason, lanes));
             }
         }
     }

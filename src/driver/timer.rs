@@ -9,12 +9,14 @@ use moqingbird_wire::model::SessionErrorCode;
 use super::Shared;
 use super::lane::LaneHandle;
 use crate::session::{Input, Lost, StreamId};
-use crate::transport::{self, Connection};
+use crate::transport;
 
 /// How long a close waits for control messages that were written before it.
 const LAST_WORDS: Duration = Duration::from_millis(200);
-/// How long the transport is given to put them on the way: closing discards what it has not sent.
-const LINGER: Duration = Duration::from_millis(10);
+/// How long ago control messages must have been written for them to be on the way: closing discards what is not sent.
+const LINGER: Duration = Duration::from_millis(100);
+/// How long the session outlives its connection at most, while what came before the end is taken in.
+const TAKE_IN: Duration = Duration::from_secs(2);
 
 /// How long subgroups that were finished may take to be acknowledged once nobody holds the session any more.
 const SEEING_OFF: Duration = Duration::from_secs(10);
@@ -43,6 +45,8 @@ pub(super) async fn await_end(shared: Arc<Shared>) {
         transport::Lost::Peer { code, reason } => Lost { code: Some(code), reason },
         other => Lost { code: None, reason: other.to_string() },
     };
+    // A publisher may say PUBLISH_DONE and close: what came before the close counts.
+    let _ = tokio::time::timeout(TAKE_IN, shared.taken_in()).await;
     shared.handle(Input::Lost(lost));
 }
 
@@ -56,20 +60,15 @@ pub(super) async fn see_off(shared: Arc<Shared>) {
 }
 
 /// Closes a connection behind the control messages that were written before.
-pub(super) async fn close(
-    connection: Connection,
-    code: u32,
-    reason: String,
-    lanes: HashMap<StreamId, LaneHandle>,
-) {
+pub(super) async fn close(shared: Arc<Shared>, code: u32, reason: String, lanes: HashMap<StreamId, LaneHandle>) {
     let flushed = async {
         for lane in lanes.values() {
             lane.flushed().await;
         }
     };
     let _ = tokio::time::timeout(LAST_WORDS, flushed).await;
-    tokio::time::sleep(LINGER).await;
-    connection.close(code, &reason);
+    tokio::time::sleep_until(shared.last_written() + LINGER).await;
+    shared.connection.close(code, &reason);
     // The lanes go after the connection: a control stream that ends first would be a violation.
-    connection.closed().await;
+    shared.connection.closed().await;
 }

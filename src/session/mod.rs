@@ -208,6 +208,7 @@ impl Session {
             Input::Datagram(bytes) => self.datagram_received(now, &bytes),
             Input::Violation(error) => Err(error.into()),
             Input::Lost(lost) => {
+                self.end_done(now);
                 self.end_with(match lost.code {
                     Some(code) => Closed::Peer { code: self.draft.session_error(code), reason: lost.reason },
                     None => Closed::Lost { reason: lost.reason },
@@ -283,6 +284,13 @@ impl Session {
         let Violation { code, reason } = violation;
         self.outputs.push_back(Output::Close { code: self.draft.session_code(code), reason: reason.clone() });
         self.end_with(Closed::Local { code, reason });
+    }
+
+    /// Ends the subscriptions of which PUBLISH_DONE was told: their publisher has said all, and went.
+    fn end_done(&mut self, now: Instant) {
+        for id in self.requests.done() {
+            self.subscription_ended(now, id);
+        }
     }
 
     fn end_with(&mut self, closed: Closed) {

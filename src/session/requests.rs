@@ -210,6 +210,15 @@ impl Requests {
         }
     }
 
+    /// The subscriptions by which we receive of which PUBLISH_DONE was told.
+    pub(super) fn done(&self) -> Vec<RequestId> {
+        let done = |open: &Open| match &open.body {
+            Body::Receiving(receiving) => open.stage == Stage::Granted && receiving.done.is_some(),
+            _ => false,
+        };
+        self.open.iter().filter(|(_, open)| done(open)).map(|(id, _)| *id).collect()
+    }
+
     pub(super) fn sending(&mut self, id: RequestId) -> Option<&mut Sending> {
         match &mut self.open.get_mut(&id)?.body {
             Body::Sending(sending) => Some(sending),
