@@ -75,6 +75,10 @@ impl FromStr for ServerUrl {
             "https" => TransportKind::WebTransport,
             other => return Err(fail(format!("the scheme `{other}` is not served"))),
         };
+        // For https the URL standard passes over superfluous slashes, and would take the path for a host.
+        if input.split_once("://").is_none_or(|(_, rest)| rest.starts_with(['/', '\\'])) {
+            return Err(fail("it has no host".to_owned()));
+        }
         let host = match url.host() {
             Some(url::Host::Ipv6(address)) => address.to_string(),
             Some(host) if !host.to_string().is_empty() => host.to_string(),
@@ -159,6 +163,8 @@ mod tests {
             "http://relay.example/",
             "moqt://",
             "moqt:///live",
+            "https:///live",
+            "https:relay.example",
             "moqt://relay.example:0",
             "https://me@relay.example/",
             "moqt://relay.example/#top",
