@@ -31,7 +31,6 @@
 mod bridge;
 mod config;
 mod core;
-mod downstream;
 mod relay;
 mod session;
 mod tree;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use moqingbird::wire::model::{
-    FullTrackName, Location, Publish, SessionErrorCode, Subscribe, TrackAlias, TrackExtensions,
+    FullTrackName, Location, Publish, SessionErrorCode, Subscribe, SubscriptionFilter, TrackAlias, TrackExtensions,
 };
 use moqingbird::{Server, Session};
 use tokio::runtime::Handle;
@@ -86,7 +86,7 @@ impl Relay {
     }
 
     fn sessions(&self) -> Vec<Session> {
-        self.shared.lock().peers.values().cloned().collect()
+        self.shared.lock().peers.values().map(|peer| peer.session.clone()).collect()
     }
 }
 
@@ -101,7 +101,7 @@ pub(crate) struct Shared {
 struct State {
     core: Core,
     last_peer: u64,
-    peers: HashMap<PeerId, Session>,
+    peers: HashMap<PeerId, Peer>,
     /// The task's end of each request that is known to the core.
     held: HashMap<RequestKey, Held>,
     tracks: HashMap<TrackKey, Arc<Fanout>>,
@@ -109,11 +109,36 @@ struct State {
     ending: Vec<(FullTrackName, JoinHandle<()>)>,
 }
 
+/// A peer, and how many of our subscriptions at it are still being poured.
+#[derive(Debug)]
+struct Peer {
+    session: Session,
+    pouring: watch::Sender<usize>,
+}
+
+/// A subscription that is being poured, for as long as it is.
+struct Pouring(watch::Sender<usize>);
+
+impl Pouring {
+    fn new(peer: &Peer) -> Self {
+        peer.pouring.send_modify(|count| *count += 1);
+        Self(peer.pouring.clone())
+    }
+}
+
+impl Drop for Pouring {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
+    }
+}
+
 /// How a request's task is reached.
 #[derive(Debug)]
 pub(crate) enum Held {
     /// It waits for its answer.
     Answer(oneshot::Sender<Answer>),
+    /// It waits for its answer, and is a SUBSCRIBE with this filter.
+    Subscribe { answer: oneshot::Sender<Answer>, filter: Option<SubscriptionFilter> },
     /// It waits for its answer, and is a PUBLISH that says this of its track.
     Publish { answer: oneshot::Sender<Answer>, largest: Option<Location>, extensions: TrackExtensions },
     /// It tells a peer of namespaces.
@@ -131,15 +156,24 @@ impl Shared {
         let mut state = self.lock();
         state.last_peer += 1;
         let peer = PeerId(state.last_peer);
-        state.peers.insert(peer, session);
+        state.peers.insert(peer, Peer { session, pouring: watch::channel(0).0 });
         peer
     }
 
     pub(crate) fn leave(self: &Arc<Self>, peer: PeerId) {
         self.input(Input::PeerLeft(peer));
-        let session = self.lock().peers.remove(&peer);
+        let left = self.lock().peers.remove(&peer);
         // Dropping a session may lock it, and so is not done under our own lock.
-        drop(session);
+        drop(left);
+    }
+
+    /// Waits until all that a peer sends on our subscriptions has been poured, which is when its session has ended.
+    pub(crate) async fn poured(&self, peer: PeerId) {
+        let pouring = self.lock().peers.get(&peer).map(|peer| peer.pouring.subscribe());
+        if let Some(mut pouring) = pouring {
+            // It fails only when the peer is forgotten.
+            let _ = pouring.wait_for(|count| *count == 0).await;
+        }
     }
 
     /// Hands a new request to the core, and gives its key.
@@ -180,7 +214,7 @@ impl Shared {
                 Action::Reject { request, error } => state.answer(request, Answer::Rejected(error)),
                 Action::Attach { request, track } => {
                     if let Some(fanout) = state.tracks.get(&track).cloned() {
-                        state.answer(request, Answer::Attached(fanout));
+                        state.attach(request, fanout);
                     }
                 }
                 Action::AcceptPublish { request, track, forward } => {
@@ -196,22 +230,25 @@ impl Shared {
                 }
                 Action::Subscribe { request, peer, track, name } => {
                     let fanout = state.fanout(track, &self.options);
-                    if let (Some(session), Ok(runtime)) =
-                        (state.peers.get(&peer).cloned(), Handle::try_current())
-                    {
+                    if let (Some(peer), Ok(runtime)) = (state.peers.get(&peer), Handle::try_current()) {
                         let (forward, forwarding) = watch::channel(true);
                         let (before, others) =
                             state.ending.drain(..).partition::<Vec<_>, _>(|(it, _)| *it == name);
                         state.ending = others;
+                        let pouring = Pouring::new(peer);
                         let upstream = session::upstream(
                             Arc::clone(self),
                             request,
-                            session,
+                            peer.session.clone(),
                             Subscribe::new(name.clone()),
                             fanout,
                             forwarding,
                             before.into_iter().map(|(_, task)| task).collect(),
                         );
+                        let upstream = async move {
+                            upstream.await;
+                            drop(pouring);
+                        };
                         let subscription = Some((name, runtime.spawn(upstream)));
                         state.held.insert(request, Held::Source { forward, subscription });
                     }
@@ -226,7 +263,7 @@ impl Shared {
                     }
                 }
                 Action::Offer { request, peer, track, name, forward } => {
-                    if let (Some(session), Some(fanout), Ok(runtime)) =
+                    if let (Some(Peer { session, .. }), Some(fanout), Ok(runtime)) =
                         (state.peers.get(&peer), state.tracks.get(&track), Handle::try_current())
                     {
                         let publish = publish(name, fanout, forward);
@@ -266,14 +303,24 @@ impl State {
                     let _ = waiting.send(answer);
                 }
             }
-            Some(Held::Answer(_) | Held::Publish { .. }) => {
-                if let Some(Held::Answer(waiting) | Held::Publish { answer: waiting, .. }) =
-                    self.held.remove(&request)
+            Some(Held::Answer(_) | Held::Subscribe { .. } | Held::Publish { .. }) => {
+                if let Some(
+                    Held::Answer(waiting)
+                    | Held::Subscribe { answer: waiting, .. }
+                    | Held::Publish { answer: waiting, .. },
+                ) = self.held.remove(&request)
                 {
                     let _ = waiting.send(answer);
                 }
             }
             _ => {}
+        }
+    }
+
+    fn attach(&mut self, request: RequestKey, fanout: Arc<Fanout>) {
+        if let Some(Held::Subscribe { answer, filter }) = self.held.remove(&request) {
+            let reader = fanout.track().reader(filter);
+            let _ = answer.send(Answer::Attached(fanout, reader));
         }
     }
 

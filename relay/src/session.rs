@@ -1,8 +1,9 @@
 //! One peer's session: its requests, each a task that waits for the core's answer and serves what follows.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use moqingbird::track::Track;
+use moqingbird::track::{self, Reader, Track};
 use moqingbird::wire::model::{
     Location, PublishOk, RequestError, RequestErrorCode, SubscriptionFilter, TrackExtensions, TrackNamespace,
 };
@@ -13,17 +14,20 @@ use moqingbird::{
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
+use crate::bridge;
 use crate::core::{Input, PeerId, RequestKey};
 use crate::relay::{Held, Shared};
 use crate::upstream::Fanout;
-use crate::{bridge, downstream};
+
+/// How long a peer's objects are poured after its session has ended, at most.
+const DRAIN: Duration = Duration::from_secs(5);
 
 /// What the core says to a request.
 #[derive(Debug)]
 pub(crate) enum Answer {
     Granted,
-    /// A SUBSCRIBE is served from this.
-    Attached(Arc<Fanout>),
+    /// A SUBSCRIBE is served from this, by a reader that was made before anything could be poured.
+    Attached(Arc<Fanout>, Reader),
     /// A PUBLISH is poured into this, with this Forward State.
     Taken(Arc<Fanout>, watch::Receiver<bool>),
     Rejected(RequestError),
@@ -62,7 +66,13 @@ pub(crate) async fn serve(shared: Arc<Shared>, session: Session) {
             Some(_) = requests.join_next() => {}
         }
     }
-    // Every task ends by itself, now that the session is over: open subgroups are reset, and not just forgotten.
+    // Every task ends by itself, now that the session is over. What the peer sent before its end is still being poured,
+    // perhaps with PUBLISH_DONE behind it: it must not be overtaken by the news that the peer is gone.
+    let drained = async {
+        while requests.join_next().await.is_some() {}
+        shared.poured(*peer).await;
+    };
+    let _ = tokio::time::timeout(DRAIN, drained).await;
     shared.leave(*peer);
     while requests.join_next().await.is_some() {}
 }
@@ -102,7 +112,8 @@ fn subscribe(
 ) -> impl Future<Output = ()> {
     let (answer, answered) = oneshot::channel();
     let asked = incoming.request().clone();
-    let entry = enter(&shared, Held::Answer(answer), |request| Input::Subscribe {
+    let held = Held::Subscribe { answer, filter: asked.filter };
+    let entry = enter(&shared, held, |request| Input::Subscribe {
         peer,
         request,
         track: asked.track,
@@ -114,11 +125,9 @@ fn subscribe(
             () = incoming.cancelled() => return,
         };
         match answer {
-            Ok(Answer::Attached(fanout)) => {
+            Ok(Answer::Attached(fanout, reader)) => {
                 let track = fanout.track();
-                let filter = incoming.request().filter;
-                let reader = track.reader(filter);
-                if is_past(filter, reader.largest()) {
+                if is_past(incoming.request().filter, reader.largest()) {
                     let reason = "the range has been published already: use FETCH";
                     return incoming.reject(RequestError::new(RequestErrorCode::InvalidRange, reason));
                 }
@@ -151,11 +160,14 @@ impl Entry {
         &self,
         publication: moqingbird::Publication,
         track: &Track,
-        reader: moqingbird::track::Reader,
+        reader: Reader,
     ) {
         let (shared, request) = (&self.shared, self.request);
         let tell = |forward| shared.input(Input::Forward { request, forward });
-        downstream::copy(publication, track, reader, shared.options.max_subgroups, tell).await;
+        let served = track::serve(publication, track, reader, shared.options.max_subgroups, tell).await;
+        if let Err(error) = served {
+            tracing::debug!(%error, "the subscriber left before it had everything");
+        }
     }
 }
 

@@ -19,6 +19,7 @@
 
 mod range;
 mod reader;
+mod serve;
 mod state;
 mod writer;
 
@@ -29,6 +30,7 @@ use bytes::Bytes;
 use moqingbird_wire::model::{Datagram, ObjectHeader, PublishDoneCode, ReasonPhrase, ResetCode};
 
 pub use reader::{Reader, SubgroupReader};
+pub use serve::serve;
 pub use writer::{SubgroupWriter, Track, WriteError, Writer};
 
 /// What a track may hold.

@@ -2,21 +2,28 @@
 
 use std::sync::Arc;
 
-use moqingbird::track::{Delivery, Item, Reader, SubgroupEnd, SubgroupReader, Track, TrackEnd};
-use moqingbird::wire::model::{
+use moqingbird_wire::model::{
     Datagram, Extensions, ObjectHeader, ObjectStatus, PublishDoneCode, ReasonPhrase, ResetCode, SubgroupId,
 };
-use moqingbird::{Publication, PublicationError, SubgroupOptions, SubgroupSender};
 use tokio::task::JoinSet;
 
-/// Copies a track to its subscriber until either leaves. `tell` hears of changes of the subscriber's Forward State.
-pub(crate) async fn copy(
+use super::{Delivery, Item, Reader, SubgroupEnd, SubgroupReader, Track, TrackEnd};
+use crate::api::{Publication, PublicationError, SubgroupOptions, SubgroupSender};
+
+/// Sends a subscriber what `reader` gives of `track`, as it comes, and PUBLISH_DONE when the track ends. Each subgroup
+/// moves at its own stream's pace; at most `max_subgroups` are sent side by side, further ones wait, and are lost to the
+/// subscriber if the track evicts them meanwhile. `tell` hears of changes of the subscriber's Forward State. What the
+/// session's draft cannot say of an object without payload is left out. Dropping the future ends the subscription.
+///
+/// # Errors
+/// The subscriber left, or the session ended, before the subscriber had everything.
+pub async fn serve(
     publication: Publication,
     track: &Track,
     mut reader: Reader,
     max_subgroups: usize,
     tell: impl Fn(bool),
-) {
+) -> Result<(), PublicationError> {
     let publication = Arc::new(publication);
     let mut subgroups = JoinSet::new();
     loop {
@@ -25,28 +32,27 @@ pub(crate) async fn copy(
             tell(false);
             match pause(&publication, track, reader).await {
                 Some(resumed) => reader = resumed,
-                None => return,
+                None => return Err(PublicationError::Cancelled),
             }
             tell(publication.forward());
         }
         tokio::select! {
-            () = publication.cancelled() => return,
+            () = publication.cancelled() => return Err(PublicationError::Cancelled),
             Some(_) = subgroups.join_next() => {}
             delivery = reader.next(), if subgroups.len() < max_subgroups => match delivery {
                 Some(Delivery::Subgroup(subgroup)) => {
                     subgroups.spawn(copy_subgroup(Arc::clone(&publication), subgroup));
                 }
                 Some(Delivery::Datagram(datagram)) => send_datagram(&publication, datagram).await,
-                Some(_) => {}
                 None => break,
             },
         }
     }
     tokio::select! {
-        () = publication.cancelled() => return,
+        () = publication.cancelled() => return Err(PublicationError::Cancelled),
         () = async { while subgroups.join_next().await.is_some() {} } => {}
     }
-    finish(publication, reader).await;
+    finish(publication, reader).await
 }
 
 /// Waits until the subscriber wants objects, or the track has ended. `None`: the subscriber has left.
@@ -62,7 +68,7 @@ async fn pause(publication: &Publication, track: &Track, mut reader: Reader) -> 
     }
 }
 
-async fn finish(publication: Arc<Publication>, reader: Reader) {
+async fn finish(publication: Arc<Publication>, reader: Reader) -> Result<(), PublicationError> {
     let (code, reason) = match reader.end() {
         Some(TrackEnd::Finished { code, reason }) => (*code, reason.clone()),
         Some(TrackEnd::EndOfRange) => {
@@ -70,11 +76,10 @@ async fn finish(publication: Arc<Publication>, reader: Reader) {
         }
         _ => (PublishDoneCode::InternalError, ReasonPhrase::from("the track's publisher was lost")),
     };
-    // Every task that shared the publication has ended.
-    if let Some(publication) = Arc::into_inner(publication)
-        && let Err(error) = publication.finish(code, reason).await
-    {
-        tracing::debug!(%error, "the subscriber left before it had everything");
+    match Arc::into_inner(publication) {
+        Some(publication) => publication.finish(code, reason).await,
+        // Not reached: every task that shared the publication has ended.
+        None => Ok(()),
     }
 }
 
@@ -123,7 +128,7 @@ async fn try_copy_subgroup(
                 sender.reset(code);
                 return Ok(());
             }
-            Some(_) => {
+            Some(SubgroupEnd::TooFarBehind) => {
                 sender.reset(ResetCode::DeliveryTimeout);
                 return Ok(());
             }
