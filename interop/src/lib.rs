@@ -1,1 +1,29 @@
-//! To come.
+//! The test client of the MoQ interop runner: cases, TAP 14, and a relay of our own to run them against.
+//!
+//! - [`cases`]: the table of cases, and one file for each. A case passes only on the message that it names.
+//! - [`Runner`] runs [`Point`]s (a case against a pair of [`Target`]s) one after the other and makes a [`Report`] of each.
+//! - [`tap`] writes reports as TAP 14 and knows nothing of MoQT.
+//! - [`Args`] and [`Settings`] are the command line and the environment of the runner's contract; [`run`] is the program.
+//!
+//! Everything written to the output is TAP; logs go elsewhere, by `tracing`.
+
+mod args;
+pub mod cases;
+mod context;
+mod drafts;
+mod embedded;
+mod names;
+mod report;
+mod run;
+mod runner;
+mod settings;
+pub mod tap;
+
+pub use args::Args;
+pub use context::{Context, Target, Targets};
+pub use drafts::{Drafts, DraftsError};
+pub use embedded::{EmbeddedRelay, EmbeddedRelayError};
+pub use report::{Cause, Failure, Report, Role, SessionFacts, Verdict};
+pub use run::{FAILED, PASSED, UNSUPPORTED, USAGE, embedded_points, relay_points, run};
+pub use runner::{Point, Runner, Summary};
+pub use settings::{Settings, SettingsError};

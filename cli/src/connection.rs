@@ -1,0 +1,122 @@
+//! A session with a server, for those subcommands that need one.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use moqingbird::wire::model::{FullTrackName, SessionErrorCode, TrackNamespace};
+use moqingbird::{CertificateHash, ClientOptions, ConnectFailure, Pem, ServerUrl, Session, SessionError, Trust};
+use moqingbird_interop::Drafts;
+use tokio::time::timeout;
+
+use crate::exit::{Failure, Outcome};
+use crate::signals::Signals;
+
+/// How long a peer has to learn that we leave.
+pub(crate) const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Which drafts are spoken, and by what the server is recognised.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct ConnectionArgs {
+    /// Allow only these drafts
+    #[arg(long, value_name = "14|16|14,16")]
+    draft: Option<Drafts>,
+    /// Trust any certificate: only for tests on one's own machine
+    #[arg(long, conflicts_with_all = ["ca", "pin"])]
+    insecure: bool,
+    /// Trust the root certificates in this PEM file, besides the system's; may be repeated
+    #[arg(long, value_name = "FILE")]
+    ca: Vec<PathBuf>,
+    /// Trust only the certificate of this SHA-256, as `moqt relay` prints it; may be repeated
+    #[arg(long, value_name = "SHA256", conflicts_with = "ca")]
+    pin: Vec<CertificateHash>,
+}
+
+/// A track as the command line names it.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct TrackArgs {
+    /// The namespace, its fields between slashes: live/cam
+    #[arg(value_parser = namespace)]
+    namespace: TrackNamespace,
+    /// The track's name in the namespace
+    track: String,
+}
+
+impl TrackArgs {
+    pub(crate) fn name(self) -> Result<FullTrackName, Failure> {
+        track_name(self.namespace, self.track)
+    }
+}
+
+pub(crate) fn track_name(namespace: TrackNamespace, track: String) -> Result<FullTrackName, Failure> {
+    FullTrackName::new(namespace, track).map_err(Failure::input)
+}
+
+/// draft-14 and draft-16 §2.4.1: a namespace has at least one field.
+pub(crate) fn namespace(text: &str) -> Result<TrackNamespace, String> {
+    let namespace = TrackNamespace::from_path(text).map_err(|error| error.to_string())?;
+    if namespace.fields().is_empty() {
+        return Err("a namespace has at least one field, such as `live` or `live/cam`".to_owned());
+    }
+    Ok(namespace)
+}
+
+impl ConnectionArgs {
+    fn options(&self) -> ClientOptions {
+        let mut options = ClientOptions::default();
+        options.connect.versions = self.draft.clone().unwrap_or_else(Drafts::all).versions().to_vec();
+        options.connect.trust = if self.insecure {
+            Trust::Insecure
+        } else if !self.pin.is_empty() {
+            Trust::Pinned(self.pin.clone())
+        } else {
+            Trust::Roots { system: true, extra: self.ca.iter().cloned().map(Pem::Path).collect() }
+        };
+        options
+    }
+
+    /// Connects, does `work`, and takes leave of the server; also when a signal ends the work.
+    pub(crate) async fn with_session(
+        &self,
+        url: &ServerUrl,
+        work: impl AsyncFnOnce(Session) -> Result<(), Failure>,
+    ) -> Outcome {
+        let mut signals = Signals::listen()?;
+        let session = tokio::select! {
+            session = self.connect(url) => session?,
+            signal = signals.end() => return Ok(interrupted(signal)),
+        };
+        let outcome = tokio::select! {
+            done = work(session.clone()) => done.map(|()| ExitCode::SUCCESS),
+            signal = signals.end() => Ok(interrupted(signal)),
+        };
+        session.close(SessionErrorCode::NoError, "");
+        // A server that does not take the farewell finds out by itself.
+        let _ = timeout(FAREWELL, session.drained()).await;
+        outcome
+    }
+
+    async fn connect(&self, url: &ServerUrl) -> Result<Session, Failure> {
+        let session = moqingbird::connect(url, &self.options()).await.map_err(|error| session_failure(&error))?;
+        tracing::info!(
+            "connected to {url}: {} over {}",
+            session.version(),
+            session.transport()
+        );
+        Ok(session)
+    }
+}
+
+fn session_failure(error: &SessionError) -> Failure {
+    if let SessionError::Connect(connect) = error
+        && let ConnectFailure::Certificates(files) = connect.failure()
+    {
+        return Failure::input(files);
+    }
+    Failure::failed(error)
+}
+
+/// The status by which shells know a program that ended by a signal.
+fn interrupted(signal: u8) -> ExitCode {
+    ExitCode::from(128 + signal)
+}

@@ -1,0 +1,46 @@
+//! The command line of the runner's contract.
+
+use crate::Drafts;
+
+/// Run the MoQ interop runner's test cases and report them as TAP 14.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(after_long_help = AFTER_HELP)]
+pub struct Args {
+    /// The relay: moqt://HOST[:PORT][/PATH] for raw QUIC, https://HOST[:PORT]/PATH for WebTransport [env: RELAY_URL]
+    #[arg(short, long, value_name = "URL")]
+    pub relay: Option<String>,
+    /// Only the case of this name [env: TESTCASE]
+    #[arg(short, long, value_name = "NAME")]
+    pub test: Option<String>,
+    /// Print the names of the cases, one a line, and nothing else
+    #[arg(short, long)]
+    pub list: bool,
+    /// Log more, to stderr [env: VERBOSE=1]
+    #[arg(short, long)]
+    pub verbose: bool,
+    /// Accept any certificate, for tests on one's own machine [env: TLS_DISABLE_VERIFY=1]
+    #[arg(long, alias = "insecure")]
+    pub tls_disable_verify: bool,
+    /// Allow only these drafts; a relay that chooses another fails the case [env: MOQT_DRAFT, DRAFT]
+    #[arg(long, value_name = "14|16|14,16")]
+    pub draft: Option<Drafts>,
+}
+
+const AFTER_HELP: &str = "\
+With neither --relay nor RELAY_URL, and this is a departure from the runner's contract, a relay is started within the
+program on a free loopback port, and every case runs in each draft over each transport, then object delivery from each draft
+to the other.
+
+With a relay, the cases run once, and all allowed drafts are offered. Its own additional case, object-delivery, runs when
+it is asked for by --test.
+
+A flag goes before the environment, the environment before the default. TLS_DISABLE_VERIFY and VERBOSE are true for 1, true
+and yes, and false for everything else. Stdout is TAP 14 and nothing else.
+
+Exit status: 0 all cases passed, 1 a case failed or the run was bailed out, 2 wrong usage, 127 no such case.
+
+Examples:
+  moqt interop
+  moqt interop --relay moqt://localhost:4443 --tls-disable-verify
+  moqt interop --relay https://relay.example/moq --test announce-subscribe --draft 16
+  RELAY_URL=https://relay:4443 TLS_DISABLE_VERIFY=1 MOQT_DRAFT=draft-14 moqt interop";

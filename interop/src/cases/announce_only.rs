@@ -1,0 +1,28 @@
+//! PUBLISH_NAMESPACE is granted.
+
+use std::time::Duration;
+
+use moqingbird::wire::model::RequestKind;
+
+use super::{Case, steps};
+use crate::report::{Role, Verdict};
+use crate::{Context, names};
+
+pub(super) const CASE: Case = Case {
+    name: "announce-only",
+    aliases: &["publish-namespace-only"],
+    standard: true,
+    roles: &[Role::Client],
+    limit: Duration::from_secs(4),
+    run: |cx| Box::pin(run(cx)),
+};
+
+async fn run(cx: &Context) -> Verdict {
+    let track = steps::track(steps::NAMESPACE, steps::TRACK)?;
+    let session = cx.connect(Role::Client).await?;
+    let announced = steps::announce(cx, &session, &track.namespace).await?;
+    let granted = names::granted(session.version(), RequestKind::PublishNamespace);
+    cx.close(session).await?;
+    drop(announced);
+    Ok(granted)
+}

@@ -1,0 +1,51 @@
+//! A subscriber that comes before the publisher is answered, either way.
+
+use std::time::Duration;
+
+use moqingbird::wire::model::{RequestKind, Subscribe};
+use moqingbird::RequestFailed;
+use tokio::time::sleep;
+
+use super::{Case, steps};
+use crate::context::{declined, request_failure};
+use crate::report::{Failure, Role, Verdict};
+use crate::{Context, names};
+
+/// How long after the subscriber's SUBSCRIBE the publisher comes.
+const HEAD_START: Duration = Duration::from_millis(500);
+
+pub(super) const CASE: Case = Case {
+    name: "subscribe-before-announce",
+    aliases: &["subscribe-before-publish-namespace"],
+    standard: true,
+    roles: &[Role::Publisher, Role::Subscriber],
+    limit: Duration::from_millis(3500),
+    run: |cx| Box::pin(run(cx)),
+};
+
+async fn run(cx: &Context) -> Verdict {
+    let track = steps::track(steps::NAMESPACE, steps::TRACK)?;
+    let subscriber = cx.connect(Role::Subscriber).await?;
+    let (kind, version) = (RequestKind::Subscribe, subscriber.version());
+    let expected = format!("{} or {}", names::granted(version, kind), names::declined(version, kind));
+
+    let answer = cx.within(&expected, CASE.limit, subscriber.subscribe(Subscribe::new(track.clone())));
+    let publish = async {
+        sleep(HEAD_START).await;
+        let publisher = cx.connect(Role::Publisher).await?;
+        let serving = steps::serve(&publisher, &track);
+        let announced = steps::announce(cx, &publisher, &track.namespace).await?;
+        Ok::<_, Failure>((publisher, announced, serving))
+    };
+    let (answer, published) = tokio::join!(answer, publish);
+    let (publisher, announced, serving) = published?;
+    let (received, subscription) = match answer? {
+        Ok(subscription) => (names::granted(version, kind), Some(subscription)),
+        Err(failed @ RequestFailed::Rejected(_)) => (declined(version, kind, &failed), None),
+        Err(failed) => return Err(request_failure(expected, version, kind, &failed)),
+    };
+    cx.close(subscriber).await?;
+    cx.close(publisher).await?;
+    drop((subscription, announced, serving));
+    Ok(received)
+}

@@ -1,0 +1,39 @@
+//! SUBSCRIBE to what nobody publishes is declined, not left unanswered.
+
+use std::time::Duration;
+
+use moqingbird::RequestFailed;
+use moqingbird::wire::model::{RequestKind, Subscribe};
+
+use super::{Case, steps};
+use crate::context::{ANSWER_LIMIT, declined, mismatch, request_failure};
+use crate::report::{Role, Verdict};
+use crate::{Context, names};
+
+pub(super) const CASE: Case = Case {
+    name: "subscribe-error",
+    aliases: &[],
+    standard: true,
+    roles: &[Role::Client],
+    limit: Duration::from_secs(4),
+    run: |cx| Box::pin(run(cx)),
+};
+
+async fn run(cx: &Context) -> Verdict {
+    let track = steps::track("nonexistent/namespace", steps::TRACK)?;
+    let session = cx.connect(Role::Client).await?;
+    let kind = RequestKind::Subscribe;
+    let version = session.version();
+    let expected = names::declined(version, kind);
+    let answer = session.subscribe(Subscribe::new(track));
+    let received = match cx.within(&expected, ANSWER_LIMIT, answer).await? {
+        Err(failed @ RequestFailed::Rejected(_)) => declined(version, kind, &failed),
+        Err(failed) => return Err(request_failure(expected, version, kind, &failed)),
+        Ok(_) => {
+            let message = "the relay granted a subscription to a track that nobody publishes";
+            return Err(mismatch(&expected, "SUBSCRIBE_OK", message));
+        }
+    };
+    cx.close(session).await?;
+    Ok(received)
+}

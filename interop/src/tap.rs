@@ -1,0 +1,169 @@
+//! Test Anything Protocol, version 14, as the runner's parser and `prove` read it.
+
+use std::io::{self, Write};
+
+use moqingbird::TransportKind;
+
+use crate::report::{Report, SessionFacts};
+
+/// Writes one run. Every call ends a line and flushes, so that a run that is cut short has said all it knows.
+#[derive(Debug)]
+pub struct Tap<W> {
+    out: W,
+    points: usize,
+}
+
+impl<W: Write> Tap<W> {
+    /// Begins with the version line.
+    ///
+    /// # Errors
+    /// The output cannot be written.
+    pub fn new(mut out: W) -> io::Result<Self> {
+        writeln!(out, "TAP version 14")?;
+        out.flush()?;
+        Ok(Self { out, points: 0 })
+    }
+
+    /// A line for people.
+    ///
+    /// # Errors
+    /// The output cannot be written.
+    pub fn comment(&mut self, text: &str) -> io::Result<()> {
+        writeln!(self.out, "# {}", one_line(text))?;
+        self.out.flush()
+    }
+
+    /// How many points follow.
+    ///
+    /// # Errors
+    /// The output cannot be written.
+    pub fn plan(&mut self, points: usize) -> io::Result<()> {
+        writeln!(self.out, "1..{points}")?;
+        self.out.flush()
+    }
+
+    /// The next point, with its diagnostics.
+    ///
+    /// # Errors
+    /// The output cannot be written.
+    pub fn point(&mut self, report: &Report) -> io::Result<()> {
+        self.points += 1;
+        let not = if report.verdict.is_ok() { "" } else { "not " };
+        // A `#` would begin a directive.
+        let name = one_line(&report.name).replace('\\', "\\\\").replace('#', "\\#");
+        writeln!(self.out, "{not}ok {} - {name}", self.points)?;
+        writeln!(self.out, "  ---")?;
+        for line in diagnostics(report) {
+            writeln!(self.out, "  {line}")?;
+        }
+        writeln!(self.out, "  ...")?;
+        self.out.flush()
+    }
+
+    /// Nothing more can work.
+    ///
+    /// # Errors
+    /// The output cannot be written.
+    pub fn bail_out(&mut self, reason: &str) -> io::Result<()> {
+        writeln!(self.out, "Bail out! {}", one_line(reason))?;
+        self.out.flush()
+    }
+}
+
+/// The lines of the YAML block, without their indentation.
+fn diagnostics(report: &Report) -> Vec<String> {
+    let mut lines = vec![format!("duration_ms: {}", report.duration.as_millis())];
+    match &report.verdict {
+        Ok(received) => lines.push(pair("received", received)),
+        Err(failure) => {
+            lines.push(pair("expected", &failure.expected));
+            lines.push(pair("received", &failure.received));
+            lines.push(pair("message", &failure.message));
+        }
+    }
+    for session in &report.sessions {
+        lines.extend(session.connection_id.as_ref().map(|id| pair(session.role.connection_id_key(), id)));
+    }
+    if !report.sessions.is_empty() {
+        lines.push("sessions:".to_owned());
+    }
+    for session in &report.sessions {
+        lines.push(format!("  {}:", session.role.name()));
+        lines.extend(facts(session).map(|line| format!("    {line}")));
+    }
+    lines
+}
+
+fn facts(session: &SessionFacts) -> impl Iterator<Item = String> {
+    let protocol = session.protocol.as_deref();
+    let (transport, alpn, webtransport) = match session.transport {
+        TransportKind::WebTransport => ("webtransport-h3", Some("h3"), protocol),
+        TransportKind::Quic => ("quic", protocol, None),
+        _ => ("memory", None, None),
+    };
+    [
+        Some(pair("moqt_version", &session.version.to_string())),
+        Some(pair("transport", transport)),
+        alpn.map(|name| pair("alpn", name)),
+        webtransport.map(|name| pair("webtransport_protocol", name)),
+        session.connection_id.as_ref().map(|id| pair("quic_initial_destination_connection_id", id)),
+    ]
+    .into_iter()
+    .flatten()
+}
+
+fn pair(key: &str, value: &str) -> String {
+    format!("{key}: {}", scalar(value))
+}
+
+/// A YAML scalar that every reader takes for this very string: in quotes unless it is a plain word, and a connection id
+/// that looks like a number (`12e4567`) is not a plain word.
+fn scalar(text: &str) -> String {
+    let word = |char: char| char.is_ascii_alphanumeric() || matches!(char, '_' | '-' | '.' | '/');
+    let begins = text.starts_with(|char: char| char.is_ascii_alphanumeric());
+    let number = text.parse::<f64>().is_ok() || text.starts_with("0x") || text.starts_with("0o");
+    let keyword = ["true", "false", "null", "yes", "no", "on", "off", "y", "n"]
+        .iter()
+        .any(|keyword| text.eq_ignore_ascii_case(keyword));
+    if begins && text.chars().all(word) && !number && !keyword {
+        return text.to_owned();
+    }
+    let mut quoted = String::from('"');
+    for char in text.chars() {
+        match char {
+            '"' | '\\' => quoted.extend(['\\', char]),
+            char if char.is_control() => quoted.push_str(&format!("\\u{:04x}", u32::from(char))),
+            char => quoted.push(char),
+        }
+    }
+    quoted + "\""
+}
+
+/// A line break would end the line that TAP needs whole.
+fn one_line(text: &str) -> String {
+    text.chars().map(|char| if char.is_control() { ' ' } else { char }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_plain() {
+        for word in ["timeout", "PUBLISH_NAMESPACE_OK", "draft-16", "84ee7793841adcadd926a1baf1c677cc", "moq-00"] {
+            assert_eq!(scalar(word), word);
+        }
+    }
+
+    #[test]
+    fn what_yaml_would_take_for_something_else_is_quoted() {
+        for text in ["", "123", "12e4567", "no", "0x10", "- a", "a: b", "a #b", "~", ".5"] {
+            assert_eq!(scalar(text), format!("\"{text}\""));
+        }
+    }
+
+    #[test]
+    fn quotes_and_control_characters_are_escaped() {
+        assert_eq!(scalar("say \"no\\\"\n"), "\"say \\\"no\\\\\\\"\\u000a\"");
+    }
+}
