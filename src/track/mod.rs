@@ -11,11 +11,11 @@
 //! passes; an object is read while it is still being written. Payload is never copied: readers share the slices that
 //! the writer hands in.
 //!
-//! Memory is bounded by [`TrackOptions`]: before something new is kept, the oldest group gives way, and of a group that
-//! is alone its oldest objects. A reader that had not come so far is told
+//! Memory is bounded by [`TrackOptions`]: before something new is kept, the oldest objects of the oldest group give way,
+//! those that somebody has read before those that nobody has. A reader that had not come so far is told
 //! [`TooFarBehind`](SubgroupEnd::TooFarBehind) for that subgroup, and goes on with the next. Whoever feeds a writer
-//! from a network waits for [`Writer::ready`] before it reads on, so that a fast publisher is held back at the pace of
-//! the fastest reader.
+//! from a network waits for [`Writer::ready`] before it reads on: a fast publisher is then held back at the pace of the
+//! fastest reader, which misses nothing.
 
 mod range;
 mod reader;
@@ -40,7 +40,7 @@ pub struct TrackOptions {
     /// How many bytes of objects are kept, what describes them included. What is written at once comes on top.
     /// Default: 8 MiB.
     pub max_bytes: usize,
-    /// How many groups are kept. Default: 256.
+    /// How many groups are kept once the fastest reader has read them. Default: 256.
     pub max_groups: usize,
     /// How many bytes the fastest reader may be behind before [`Writer::ready`] waits. Default: 1 MiB.
     pub window: usize,

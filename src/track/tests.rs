@@ -347,18 +347,34 @@ fn a_dropped_writer_aborts_the_track() {
 #[test]
 fn a_reader_that_is_too_far_behind_loses_the_subgroup_and_goes_on_with_the_next() {
     let writer = Writer::new(TrackOptions { max_groups: 2, ..TrackOptions::default() });
-    let mut reader = writer.reader(None);
+    let (mut slow, mut fast) = (writer.reader(None), writer.reader(None));
     let mut lost = None;
     for group in 0..3 {
         let mut out = writer.open_subgroup(info(group));
         object(&mut out, 0, b"x");
-        lost.get_or_insert_with(|| subgroup(&mut reader));
+        ready(&mut subgroup(&mut fast));
+        lost.get_or_insert_with(|| subgroup(&mut slow));
         out.finish().unwrap();
     }
     writer.open_subgroup(info(3)).object(header(0, 0)).unwrap();
     assert_eq!(ready(lost.as_mut().unwrap()), (vec![], vec![], Some(SubgroupEnd::TooFarBehind)));
-    assert_eq!(subgroup(&mut reader).info().group_id, 2, "group 1 went before the reader came to it");
-    assert_eq!(reader.missed(), 1);
+    assert_eq!(subgroup(&mut slow).info().group_id, 2, "group 1 went before the reader came to it");
+    assert_eq!(slow.missed(), 1);
+}
+
+#[test]
+fn what_nobody_has_read_is_kept_longer_than_what_somebody_has() {
+    let writer = Writer::new(TrackOptions { max_bytes: 10_000, max_groups: 1, ..TrackOptions::default() });
+    let mut reader = writer.reader(None);
+    let mut old = writer.open_subgroup(info(0));
+    let mut new = writer.open_subgroup(info(1));
+    let (mut from_old, mut from_new) = (subgroup(&mut reader), subgroup(&mut reader));
+    object(&mut old, 0, &[1; 500]);
+    for id in 0..100 {
+        object(&mut new, id, &[2; 500]);
+        assert_eq!(ready(&mut from_new).0, vec![id]);
+    }
+    assert_eq!(ready(&mut from_old), (vec![0], vec![1; 500], None));
 }
 
 #[test]

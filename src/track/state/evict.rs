@@ -1,36 +1,48 @@
-//! What gives way when a track is full: oldest group first, oldest item first.
+//! What gives way when a track is full: what somebody has read before what nobody has, oldest group first, oldest item
+//! first. As long as [`ready`](super::super::Writer::ready) is heeded, the fastest reader thus misses nothing.
 
 use super::{ARRIVAL_WEIGHT, Arrival, Content, State, datagram_weight, item_weight};
 
+/// What may be evicted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Victims {
+    /// What the fastest reader has read, or nobody wanted.
+    Read,
+    /// Anything.
+    All,
+}
+
 impl State {
-    /// Evicts, oldest group first, until the groups are not too many and `weight` more bytes fit.
+    /// Evicts until the groups are not too many, what nobody has read set aside, and `weight` more bytes fit.
     pub(super) fn make_room(&mut self, weight: usize) {
         while self.current_groups > self.options.max_groups {
             let Some((&id, group)) = self.groups.iter_mut().find(|(_, group)| !group.expired) else { break };
             group.expired = true;
             self.current_groups -= 1;
-            self.evict_group(id, |_| true);
+            self.evict_group(id, Victims::Read, |_| true);
         }
-        while self.bytes + weight > self.options.max_bytes && self.evict_oldest(weight) {}
+        for victims in [Victims::Read, Victims::All] {
+            while self.bytes + weight > self.options.max_bytes && self.evict_oldest(victims, weight) {}
+        }
     }
 
-    /// Evicts the oldest group that holds anything; of a group that is alone, what makes room for `weight` more bytes.
-    /// Whether there was any.
-    fn evict_oldest(&mut self, weight: usize) -> bool {
-        let mut holding = self.groups.iter().filter(|(_, group)| {
-            group.arrivals.iter().any(|number| self.arrivals.get(number).is_some_and(Arrival::holds_anything))
+    /// Evicts, of the oldest group that has any, what makes room for `weight` more bytes. Whether there was any.
+    fn evict_oldest(&mut self, victims: Victims, weight: usize) -> bool {
+        let oldest = self.groups.iter().find(|(_, group)| {
+            group.arrivals.iter().any(|number| self.arrivals.get(number).is_some_and(|it| it.has(victims)))
         });
-        let Some((&id, _)) = holding.next() else { return false };
-        let alone = holding.next().is_none();
-        self.evict_group(id, |state| !alone || state.bytes + weight > state.options.max_bytes);
+        let Some((&id, _)) = oldest else { return false };
+        self.evict_group(id, victims, |state| state.bytes + weight > state.options.max_bytes);
         true
     }
 
-    /// Evicts a group, oldest items first, as long as `go_on` says so.
-    fn evict_group(&mut self, id: u64, go_on: impl Fn(&Self) -> bool) {
+    /// Evicts from a group, oldest items first, as long as `go_on` says so.
+    fn evict_group(&mut self, id: u64, victims: Victims, go_on: impl Fn(&Self) -> bool) {
         let mut from = 0;
         while let Some(&number) = self.groups.get(&id).and_then(|group| group.arrivals.range(from..).next()) {
-            while go_on(self) && self.evict_one(number) {}
+            while go_on(self) && self.arrivals.get(&number).is_some_and(|it| it.has(victims)) {
+                self.evict_one(number);
+            }
             if !go_on(self) {
                 return;
             }
@@ -38,9 +50,9 @@ impl State {
         }
     }
 
-    /// Evicts the oldest item of an arrival. Whether more is left of it.
-    fn evict_one(&mut self, number: u64) -> bool {
-        let Some(arrival) = self.arrivals.get_mut(&number) else { return false };
+    /// Evicts the oldest item of an arrival, and forgets the arrival if nothing is left of it.
+    fn evict_one(&mut self, number: u64) {
+        let Some(arrival) = self.arrivals.get_mut(&number) else { return };
         match &mut arrival.content {
             Content::Datagram { datagram, unread } => {
                 let weight = datagram_weight(datagram);
@@ -48,7 +60,6 @@ impl State {
                 self.unread -= if *unread { weight } else { 0 };
                 let group = datagram.group_id;
                 self.forget(number, group);
-                false
             }
             Content::Subgroup(subgroup) => {
                 if let Some(item) = subgroup.items.pop_front() {
@@ -60,25 +71,26 @@ impl State {
                     }
                     subgroup.first += 1;
                 }
-                let left = !subgroup.items.is_empty();
-                if !left && subgroup.end.is_some() && !std::mem::replace(&mut subgroup.evicted, true) {
+                let spent = subgroup.items.is_empty() && subgroup.end.is_some();
+                if spent && !std::mem::replace(&mut subgroup.evicted, true) {
                     self.bytes -= ARRIVAL_WEIGHT;
                 }
                 self.settle(number);
-                left
             }
         }
     }
 }
 
 impl Arrival {
-    /// Whether evicting it frees anything.
-    fn holds_anything(&self) -> bool {
+    /// Whether it holds anything that may be evicted.
+    fn has(&self, victims: Victims) -> bool {
         match &self.content {
             Content::Subgroup(subgroup) => {
-                !subgroup.items.is_empty() || (subgroup.end.is_some() && !subgroup.evicted)
+                let holds = !subgroup.items.is_empty() || (subgroup.end.is_some() && !subgroup.evicted);
+                let read = subgroup.first < subgroup.read || (subgroup.items.is_empty() && subgroup.read > 0);
+                holds && (read || victims == Victims::All)
             }
-            Content::Datagram { .. } => true,
+            Content::Datagram { unread, .. } => !unread || victims == Victims::All,
         }
     }
 }
