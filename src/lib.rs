@@ -1,21 +1,42 @@
 //! Media over QUIC Transport (MoQT), draft-ietf-moq-transport-14 and -16: publish and subscribe over raw QUIC and
 //! WebTransport.
 //!
-#![cfg_attr(feature = "net", doc = "```no_run")]
+#![cfg_attr(feature = "net", doc = "```")]
 #![cfg_attr(not(feature = "net"), doc = "```ignore")]
 //! use moqingbird::wire::model::{FullTrackName, Subscribe, TrackNamespace};
-//! use moqingbird::{Delivery, connect};
+//! use moqingbird::{ClientOptions, Delivery, connect};
+//! # use moqingbird::{IncomingRequest, Server, ServerOptions, SubgroupOptions, TrackInfo, Trust};
 //!
-//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! let session = connect(&"moqt://relay.example".parse()?, &Default::default()).await?;
-//! let track = FullTrackName::new(TrackNamespace::from_path("live/cam")?, "video")?;
-//! let mut subscription = session.subscribe(Subscribe::new(track)).await?;
-//! while let Some(Delivery::Subgroup(mut subgroup)) = subscription.next().await? {
-//!     while let Some(object) = subgroup.next_object().await? {
-//!         println!("{}: {} bytes", object.location, object.payload.len());
+//! # type Result = std::result::Result<(), Box<dyn std::error::Error>>;
+//! # async fn serve(server: Server) -> Result {
+//! #     let session = server.accept().await.ok_or("closed")?.accept().await?;
+//! #     while let Some(IncomingRequest::Subscribe(request)) = session.next_request().await {
+//! #         let publication = request.accept(TrackInfo::default())?;
+//! #         let mut subgroup = publication.open_subgroup(SubgroupOptions::new(0)).await?;
+//! #         subgroup.write("hello".into()).await?;
+//! #         subgroup.finish()?;
+//! #     }
+//! #     Ok(())
+//! # }
+//! # #[tokio::main]
+//! # async fn main() -> Result {
+//! # let server = Server::bind(&ServerOptions::default())?;
+//! # let url = format!("moqt://{}", server.local_addrs()[0]);
+//! # let mut options = ClientOptions::default();
+//! # options.connect.trust = Trust::Pinned(vec![server.certificate_sha256()]);
+//! # tokio::try_join!(serve(server), watch(&url, options)).map(drop)
+//! # }
+//! async fn watch(url: &str, options: ClientOptions) -> Result {
+//!     let session = connect(&url.parse()?, &options).await?;
+//!     let track = FullTrackName::new(TrackNamespace::from_path("live/cam")?, "video")?;
+//!     let mut subscription = session.subscribe(Subscribe::new(track)).await?;
+//!     while let Some(Delivery::Subgroup(mut subgroup)) = subscription.next().await? {
+//!         while let Some(object) = subgroup.next_object().await? {
+//!             println!("{}: {} bytes", object.location, object.payload.len());
+//!         }
 //!     }
+//!     Ok(())
 //! }
-//! # Ok(()) }
 //! ```
 //!
 //! # Layers
@@ -62,3 +83,8 @@ pub use self::{
         Trust,
     },
 };
+
+/// The README's example runs with the tests.
+#[cfg(all(doctest, feature = "net"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -4,6 +4,7 @@ mod error;
 mod incoming;
 mod namespace;
 mod publication;
+mod sender;
 mod session;
 mod subgroup;
 mod subscription;
@@ -16,7 +17,8 @@ pub use incoming::{
 pub use namespace::{
     NamespaceEvent, NamespaceSubscriber, NamespaceSubscription, PeerNamespace, PublishedNamespace,
 };
-pub use publication::{Publication, SubgroupOptions, SubgroupSender};
+pub use publication::Publication;
+pub use sender::{SubgroupOptions, SubgroupSender};
 pub use session::Session;
 pub use subgroup::{IncomingSubgroup, Object};
 pub use subscription::{Delivery, Subscription};

@@ -23,16 +23,6 @@ use crate::transport::{Connection, TransportKind};
 /// Clones are the same session. It works by itself: there is nothing to run. When the last clone and the last handle
 /// of a request are dropped, the session is closed without error; subgroups that were finished have ten seconds to
 /// arrive before. (To wait for them as long as it takes: [`Publication::finish`].)
-///
-/// ```no_run
-/// use moqingbird::wire::model::{FullTrackName, Subscribe, TrackNamespace};
-///
-/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-/// let session = moqingbird::connect(&"moqt://relay.example".parse()?, &Default::default()).await?;
-/// let track = FullTrackName::new(TrackNamespace::from_path("live/cam")?, "video")?;
-/// let mut subscription = session.subscribe(Subscribe::new(track)).await?;
-/// # Ok(()) }
-/// ```
 #[derive(Clone, Debug)]
 pub struct Session {
     handle: Arc<Handle>,

@@ -184,7 +184,7 @@ impl IncomingSubgroup {
         let mut chunks = [const { Bytes::new() }; 16];
         match self.recv.read(&mut chunks).await {
             Ok(Some(count)) => {
-                chunks[..count].iter_mut().for_each(|chunk| self.reader.push(std::mem::take(chunk)))
+                chunks[..count].iter_mut().for_each(|chunk| self.reader.push(std::mem::take(chunk)));
             }
             Ok(None) => self.reader.finish(),
             Err(StreamError::Reset(code)) => {

@@ -26,6 +26,7 @@ pub struct Subscription {
 }
 
 /// What a subscription delivers.
+#[expect(clippy::large_enum_variant, reason = "it is made and taken apart once a stream")]
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Delivery {

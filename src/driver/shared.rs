@@ -386,15 +386,12 @@ impl Shared {
             }
             Output::Deliver { stream, to } => {
                 let Some((opening, recv, leftover)) = state.held.remove(&stream) else { return };
-                match state.listeners.get(&to) {
-                    Some(listener) => {
-                        listener.tell(Note::Stream(Box::new(DataStream { stream, opening, recv, leftover })))
-                    }
+                if let Some(listener) = state.listeners.get(&to) {
+                    listener.tell(Note::Stream(Box::new(DataStream { stream, opening, recv, leftover })));
+                } else {
                     // The stream is stopped as it is dropped.
-                    None => {
-                        let how = StreamEnd::Stopped(CANCELLED.into());
-                        state.session.handle(self.now(), Input::DataEnded { stream, how });
-                    }
+                    let how = StreamEnd::Stopped(CANCELLED.into());
+                    state.session.handle(self.now(), Input::DataEnded { stream, how });
                 }
             }
             Output::Datagram { to, datagram } => {

@@ -8,14 +8,14 @@ use moqingbird::{
 };
 
 /// A client's session and the server's, and what keeps them alive.
-pub struct Ends {
-    pub client: Session,
-    pub server: Session,
+pub(crate) struct Ends {
+    pub(crate) client: Session,
+    pub(crate) server: Session,
     _listener: Option<Server>,
 }
 
 /// A session over a transport, in a draft.
-pub async fn ends(transport: TransportKind, version: Version) -> Ends {
+pub(crate) async fn ends(transport: TransportKind, version: Version) -> Ends {
     if transport == TransportKind::Memory {
         let (client, server) = memory_pair(version).await.expect("SETUP in memory");
         return Ends { client, server, _listener: None };
@@ -40,7 +40,7 @@ pub async fn ends(transport: TransportKind, version: Version) -> Ends {
 }
 
 /// Awaits with a bound, so that a hang is a failure with a name.
-pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
+pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
     match tokio::time::timeout(Duration::from_secs(10), future).await {
         Ok(value) => value,
         Err(_) => panic!("timed out: {what}"),
@@ -48,12 +48,12 @@ pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
 }
 
 /// The namespace `live/cam`.
-pub fn namespace() -> TrackNamespace {
+pub(crate) fn namespace() -> TrackNamespace {
     TrackNamespace::from_path("live/cam").expect("a short namespace")
 }
 
 /// The track `video` in it.
-pub fn track() -> FullTrackName {
+pub(crate) fn track() -> FullTrackName {
     FullTrackName::new(namespace(), "video").expect("a short name")
 }
 

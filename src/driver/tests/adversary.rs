@@ -70,8 +70,7 @@ async fn meets<F: Future<Output = ()>>(
         return;
     }
     let (raw, session, server, url, options) = raw::server_of(kind, version).await;
-    let mut good = ClientOptions::default();
-    good.connect = options;
+    let good = ClientOptions { connect: options, ..ClientOptions::default() };
     let (client, accepted) =
         tokio::join!(connect(&url, &good), async { server.accept().await?.accept().await.ok() });
     let (client, accepted) = (client.unwrap(), accepted.unwrap());

@@ -32,7 +32,7 @@ impl Before {
         (Self { tasks, ends }, client, server)
     }
 
-    async fn is_restored(self) {
+    async fn returns(self) {
         while alive() > self.tasks {
             settle().await;
         }
@@ -82,14 +82,14 @@ async fn a_close_leaves_nothing_behind(version: Version) {
     client.close(SessionErrorCode::NoError, "");
     server.closed().await;
     drop((client, server, handles));
-    before.is_restored().await;
+    before.returns().await;
 }
 
 async fn dropped_handles_leave_nothing_behind(version: Version) {
     let (before, client, server) = Before::of(version).await;
     let handles = busy(&client, &server).await;
     drop((client, server, handles));
-    before.is_restored().await;
+    before.returns().await;
 }
 
 async fn a_lost_connection_leaves_nothing_behind(version: Version) {
@@ -103,7 +103,7 @@ async fn a_lost_connection_leaves_nothing_behind(version: Version) {
         settle().await;
     }
     drop((client, server, handles));
-    before.is_restored().await;
+    before.returns().await;
 }
 
 async fn requests_that_ended_leave_nothing_in_a_living_session(version: Version) {

@@ -59,22 +59,16 @@ pub(super) async fn server_of(
     kind: TransportKind,
     version: Version,
 ) -> (Raw, JoinHandle<Result<Session, AcceptError>>, Server, ServerUrl, ConnectOptions) {
-    let mut options = ServerOptions::default();
-    options.versions = vec![version];
+    let options = ServerOptions { versions: vec![version], ..ServerOptions::default() };
     let server = Server::bind(&options).unwrap();
     let scheme = if kind == TransportKind::Quic { "moqt" } else { "https" };
     let url: ServerUrl = format!("{scheme}://{}/", server.local_addrs()[0]).parse().unwrap();
-    let mut options = ConnectOptions::default();
-    options.versions = vec![version];
-    options.trust = Trust::Pinned(vec![server.certificate_sha256()]);
-    let (connected, incoming) = tokio::join!(
-        async {
-            let Connected { connection, .. } = transport::connect(&url, &options).await.unwrap();
-            connection
-        },
-        async { tokio::spawn(server.accept().await.unwrap().accept()) }
-    );
-    (Raw { connection: connected, draft: version.draft() }, incoming, server, url, options)
+    let trust = Trust::Pinned(vec![server.certificate_sha256()]);
+    let options = ConnectOptions { versions: vec![version], trust, ..ConnectOptions::default() };
+    let (connected, incoming) = tokio::join!(transport::connect(&url, &options), server.accept());
+    let Connected { connection, .. } = connected.unwrap();
+    let accepted = tokio::spawn(incoming.unwrap().accept());
+    (Raw { connection, draft: version.draft() }, accepted, server, url, options)
 }
 
 impl Raw {

@@ -74,8 +74,8 @@ pub(super) fn connection_id() -> Result<quinn::ConnectionId, rustls::Error> {
 pub struct CertificateHash([u8; 32]);
 
 impl CertificateHash {
-    /// The hash of a certificate.
-    pub(super) fn of(certificate: &[u8]) -> Self {
+    /// The hash of a certificate in DER.
+    pub fn of(certificate: &[u8]) -> Self {
         let mut hash = [0; 32];
         // Every suite of this name hashes with SHA-256, so that no crate need be added for it.
         if let rustls::SupportedCipherSuite::Tls13(suite) =
