@@ -65,10 +65,13 @@ pub(super) async fn server_of(
     let url: ServerUrl = format!("{scheme}://{}/", server.local_addrs()[0]).parse().unwrap();
     let trust = Trust::Pinned(vec![server.certificate_sha256()]);
     let options = ConnectOptions { versions: vec![version], trust, ..ConnectOptions::default() };
-    let (connected, incoming) = tokio::join!(transport::connect(&url, &options), server.accept());
+    let accepts = async {
+        let incoming = server.accept().await.unwrap();
+        Some(tokio::spawn(incoming.accept()))
+    };
+    let (connected, accepted) = tokio::join!(transport::connect(&url, &options), accepts);
     let Connected { connection, .. } = connected.unwrap();
-    let accepted = tokio::spawn(incoming.unwrap().accept());
-    (Raw { connection, draft: version.draft() }, accepted, server, url, options)
+    (Raw { connection, draft: version.draft() }, accepted.unwrap(), server, url, options)
 }
 
 impl Raw {
