@@ -23,7 +23,13 @@ pub trait Draft: Debug + Send + Sync {
     fn rules(&self) -> &'static Rules;
 
     /// Reads a control message.
-    fn decode_control(&self, frame: &Frame) -> Result<Message, DecodeError>;
+    fn decode_control(&self, frame: &Frame) -> Result<Message, DecodeError> {
+        self.decode_payload(frame.kind, &mut Reader::new(&frame.payload))
+    }
+    /// Reads the payload of a control message of the type `kind`, which `r` holds whole.
+    fn decode_payload(&self, kind: u64, r: &mut Reader<'_>) -> Result<Message, DecodeError>;
+    /// By what name the draft calls a message type.
+    fn message_name(&self, kind: u64) -> Option<&'static str>;
     /// Writes a control message with its frame. On an error nothing is written.
     fn encode_control(&self, message: &Message, w: &mut Writer) -> Result<(), EncodeError>;
 

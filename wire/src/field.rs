@@ -153,26 +153,25 @@ fn unfinished_pairs(mut r: Reader<'_>, keys: Keys, field: &'static str) -> Decod
 
 /// A Token structure, which fills its parameter's value (draft-14 §9.2.1.1, draft-16 §9.2.2.1). One that cannot be read
 /// is a formatting error.
-pub(crate) fn token(value: &Bytes) -> Result<AuthorizationToken, DecodeError> {
+pub(crate) fn token(mut r: Reader<'_>) -> Result<AuthorizationToken, DecodeError> {
     const FIELD: &str = "AUTHORIZATION TOKEN";
     let unreadable = |error: DecodeError| {
         DecodeError::new(FIELD, Fault::Formatting("the token structure cannot be read"), error.offset)
     };
-    let mut r = Reader::new(value);
-    let kind = r.varint(FIELD).map_err(unreadable)?;
+    let kind = r.varint("Alias Type").map_err(unreadable)?;
     let alias = match kind {
-        0..=2 => r.varint(FIELD).map_err(unreadable)?,
+        0..=2 => r.varint("Token Alias").map_err(unreadable)?,
         _ => 0,
     };
     let token_type = match kind {
-        1 | 3 => r.varint(FIELD).map_err(unreadable)?,
+        1 | 3 => r.varint("Token Type").map_err(unreadable)?,
         _ => 0,
     };
     let token = match kind {
         0 => AuthorizationToken::Delete { alias },
-        1 => AuthorizationToken::Register { alias, token_type, value: r.rest() },
+        1 => AuthorizationToken::Register { alias, token_type, value: r.rest("Token Value") },
         2 => AuthorizationToken::UseAlias { alias },
-        3 => AuthorizationToken::UseValue { token_type, value: r.rest() },
+        3 => AuthorizationToken::UseValue { token_type, value: r.rest("Token Value") },
         _ => return Err(DecodeError::new(FIELD, Fault::Formatting("unknown Alias Type"), 0)),
     };
     r.finish(FIELD).map_err(unreadable)?;

@@ -67,3 +67,19 @@ impl Assembler {
         Some((kind, at + 2, usize::from(length)))
     }
 }
+
+/// The message types of a draft: a constant for each, and their names.
+macro_rules! message_types {
+    ($($name:ident = $number:literal,)*) => {
+        $(pub(super) const $name: u64 = $number;)*
+
+        /// By what name the draft calls a type.
+        pub(super) const fn name(kind: u64) -> Option<&'static str> {
+            match kind {
+                $($name => Some(stringify!($name)),)*
+                _ => None,
+            }
+        }
+    };
+}
+pub(crate) use message_types;

@@ -3,21 +3,38 @@
 use bytes::Bytes;
 
 use super::integer;
+use super::observer::{Sight, Watch};
 use crate::error::{DecodeError, Fault};
 
 /// Reads fields from the front of a unit. Byte strings come out as slices of the same allocation.
 #[derive(Clone, Debug)]
 pub struct Reader<'a> {
     data: &'a Bytes,
+    /// What may be read without further ado: everything before `end`; nothing if each read is to be watched. So the
+    /// common path has one check, and the watching is all on the other.
+    open: &'a [u8],
     at: usize,
     end: usize,
+    needed: usize,
+    watch: Option<Watch<'a>>,
 }
 
 impl<'a> Reader<'a> {
     /// A cursor at the first byte of `data`.
     #[inline]
     pub fn new(data: &'a Bytes) -> Self {
-        Self { data, at: 0, end: data.len() }
+        Self { data, open: data, at: 0, end: data.len(), needed: 0, watch: None }
+    }
+
+    /// A cursor whose reads, if `watch` is given, are told to an observer.
+    pub(crate) fn watched(data: &'a Bytes, watch: Option<Watch<'a>>) -> Self {
+        let open = if watch.is_some() { &[] } else { &data[..] };
+        Self { open, watch, ..Self::new(data) }
+    }
+
+    /// Who watches, and counts bytes from `offset` of this unit on.
+    pub(crate) fn watch_from(&self, offset: usize) -> Option<Watch<'a>> {
+        self.watch.map(|watch| watch.from(offset))
     }
 
     /// Bytes from the start of the unit to the cursor.
@@ -38,6 +55,12 @@ impl<'a> Reader<'a> {
         self.at == self.end
     }
 
+    /// After an [`Incomplete`](Fault::Incomplete) read: how many bytes, from the start of the unit, it takes at least to
+    /// get any further.
+    pub const fn needed(&self) -> usize {
+        self.needed
+    }
+
     /// An error that places `fault` at the cursor.
     #[cold]
     pub const fn error(&self, field: &'static str, fault: Fault) -> DecodeError {
@@ -47,24 +70,32 @@ impl<'a> Reader<'a> {
     /// A variable-length integer.
     #[inline]
     pub fn varint(&mut self, field: &'static str) -> Result<u64, DecodeError> {
-        match integer::decode(self.left()) {
-            Some((value, length)) => {
-                self.at += length;
-                Ok(value)
-            }
-            None => Err(self.error(field, Fault::Incomplete)),
+        self.number(field, Sight::Number)
+    }
+
+    /// The number that tells a pair's type: its distance from `previous`.
+    #[inline]
+    pub(crate) fn key(&mut self, previous: u64, field: &'static str) -> Result<u64, DecodeError> {
+        self.number(field, |number| Sight::Key { key: previous.saturating_add(number), name: None })
+    }
+
+    /// Says by what name the draft calls the pair that was read last, whose type is `key`.
+    #[inline]
+    pub(crate) fn called(&self, name: fn(u64) -> Option<&'static str>, key: u64) {
+        if let Some(watch) = self.watch {
+            watch.called(name(key));
         }
     }
 
     /// One byte.
     #[inline]
     pub fn u8(&mut self, field: &'static str) -> Result<u8, DecodeError> {
-        match self.left().first() {
+        match self.open.get(self.at) {
             Some(&byte) => {
                 self.at += 1;
                 Ok(byte)
             }
-            None => Err(self.error(field, Fault::Incomplete)),
+            None => self.watched_u8(field),
         }
     }
 
@@ -77,8 +108,9 @@ impl<'a> Reader<'a> {
     /// The next `length` bytes, not copied.
     #[inline]
     pub fn bytes(&mut self, length: u64, field: &'static str) -> Result<Bytes, DecodeError> {
-        let taken = self.span(length, field)?;
-        Ok(self.data.slice(taken))
+        let start = self.at;
+        self.skip(length, field)?;
+        Ok(self.since(start))
     }
 
     /// A byte string behind its length, of at most `limit` bytes.
@@ -92,7 +124,7 @@ impl<'a> Reader<'a> {
     #[inline]
     pub fn length(&mut self, limit: u64, field: &'static str) -> Result<u64, DecodeError> {
         let start = self.at;
-        let length = self.varint(field)?;
+        let length = self.number(field, Sight::Length)?;
         if length > limit {
             return Err(DecodeError::new(field, Fault::TooLong { length, limit }, start));
         }
@@ -102,16 +134,30 @@ impl<'a> Reader<'a> {
     /// A cursor over the next `length` bytes alone; this one moves behind them.
     #[inline]
     pub fn take(&mut self, length: u64, field: &'static str) -> Result<Self, DecodeError> {
-        let taken = self.span(length, field)?;
-        Ok(Self { data: self.data, at: taken.start, end: taken.end })
+        if length > self.remaining() as u64 {
+            return Err(self.incomplete(field, length));
+        }
+        let start = self.at;
+        self.at += length as usize;
+        let open = self.open.get(..self.at).unwrap_or_default();
+        Ok(Self { data: self.data, open, at: start, end: self.at, needed: 0, watch: self.watch })
     }
 
     /// Everything that is left, not copied.
     #[inline]
-    pub fn rest(&mut self) -> Bytes {
-        let rest = self.data.slice(self.at..self.end);
+    pub fn rest(&mut self, field: &'static str) -> Bytes {
+        let start = self.at;
+        if self.watch.is_some() {
+            self.tell(field, self.remaining(), Sight::Bytes);
+        }
         self.at = self.end;
-        rest
+        self.since(start)
+    }
+
+    /// What has been read since the cursor was at `start`, not copied.
+    #[inline]
+    pub(crate) fn since(&self, start: usize) -> Bytes {
+        self.data.slice(start..self.at)
     }
 
     /// Requires that nothing is left.
@@ -123,19 +169,76 @@ impl<'a> Reader<'a> {
     /// Moves behind the next `length` bytes.
     #[inline]
     pub fn skip(&mut self, length: u64, field: &'static str) -> Result<(), DecodeError> {
-        self.span(length, field).map(|_| ())
-    }
-
-    fn left(&self) -> &[u8] {
-        &self.data[self.at..self.end]
-    }
-
-    fn span(&mut self, length: u64, field: &'static str) -> Result<std::ops::Range<usize>, DecodeError> {
-        if length > self.remaining() as u64 {
-            return Err(self.error(field, Fault::Incomplete));
+        match self.open.get(self.at..) {
+            Some(left) if length <= left.len() as u64 => {
+                self.at += length as usize;
+                Ok(())
+            }
+            _ => self.watched_skip(length, field),
         }
+    }
+
+    #[inline]
+    fn number(
+        &mut self,
+        field: &'static str,
+        sight: impl FnOnce(u64) -> Sight,
+    ) -> Result<u64, DecodeError> {
+        match self.open.get(self.at..).and_then(integer::decode) {
+            Some((value, length)) => {
+                self.at += length;
+                Ok(value)
+            }
+            None => self.watched_number(field, sight),
+        }
+    }
+
+    #[cold]
+    fn watched_number(
+        &mut self,
+        field: &'static str,
+        sight: impl FnOnce(u64) -> Sight,
+    ) -> Result<u64, DecodeError> {
+        let left = &self.data[self.at..self.end];
+        let Some((value, length)) = integer::decode(left) else {
+            let length = left.first().map_or(1, |first| 1 << (first >> 6));
+            return Err(self.incomplete(field, length));
+        };
+        self.tell(field, length, sight(value));
+        Ok(value)
+    }
+
+    #[cold]
+    fn watched_u8(&mut self, field: &'static str) -> Result<u8, DecodeError> {
+        let Some(&byte) = self.data[self.at..self.end].first() else {
+            return Err(self.incomplete(field, 1));
+        };
+        self.tell(field, 1, Sight::Number(byte.into()));
+        Ok(byte)
+    }
+
+    #[cold]
+    fn watched_skip(&mut self, length: u64, field: &'static str) -> Result<(), DecodeError> {
+        if length > self.remaining() as u64 {
+            return Err(self.incomplete(field, length));
+        }
+        self.tell(field, length as usize, Sight::Bytes);
+        Ok(())
+    }
+
+    /// Moves behind a field of `length` bytes and says what it holds.
+    #[cold]
+    fn tell(&mut self, field: &'static str, length: usize, sight: Sight) {
         let start = self.at;
-        self.at += length as usize;
-        Ok(start..self.at)
+        self.at += length;
+        if let Some(watch) = self.watch {
+            watch.see(field, start..self.at, sight);
+        }
+    }
+
+    #[cold]
+    fn incomplete(&mut self, field: &'static str, length: u64) -> DecodeError {
+        self.needed = self.at.saturating_add(usize::try_from(length).unwrap_or(usize::MAX));
+        self.error(field, Fault::Incomplete)
     }
 }

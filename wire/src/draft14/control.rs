@@ -6,16 +6,14 @@ use super::{codes, fetch, namespace, publish, setup, subscribe};
 use crate::buf::{Reader, Writer};
 use crate::error::{DecodeError, EncodeError, Fault};
 use crate::field;
-use crate::frame::Frame;
 use crate::model::{
     ErrorContext, GoAway, GroupOrder, Message, Request, RequestError, RequestId, RequestKind, RequestOk,
     Response, Target, TrackNamespace,
 };
 
 /// Reads a message, which must fill its frame.
-pub(super) fn decode(frame: &Frame) -> Result<Message, DecodeError> {
-    let mut r = Reader::new(&frame.payload);
-    let message = body(frame.kind, &mut r)?;
+pub(super) fn decode(kind: u64, r: &mut Reader<'_>) -> Result<Message, DecodeError> {
+    let message = body(kind, r)?;
     r.finish("Message Payload")?;
     Ok(message)
 }

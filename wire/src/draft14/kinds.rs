@@ -1,14 +1,9 @@
 //! The message types of control messages (draft-14 §9, table 1) and the three that belong to each request.
 
+use crate::frame::message_types;
 use crate::model::RequestKind;
 
-macro_rules! types {
-    ($($name:ident = $number:literal,)*) => {
-        $(pub(super) const $name: u64 = $number;)*
-    };
-}
-
-types! {
+message_types! {
     SUBSCRIBE_UPDATE = 0x02,
     SUBSCRIBE = 0x03,
     SUBSCRIBE_OK = 0x04,

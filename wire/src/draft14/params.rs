@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::buf::{Reader, Writer};
+use crate::buf::{Reader, Watch, Writer};
 use crate::error::{DecodeError, EncodeError, Fault};
 use crate::field::{milliseconds, to_milliseconds, token, token_bytes};
 use crate::list::{KeyValue, Keys, Pairs, Value, write_pairs};
@@ -30,14 +30,14 @@ impl Parameters {
     /// §9.2, §9.2.1), however often they come.
     pub(super) fn decode(r: &mut Reader<'_>, permitted: &[u64]) -> Result<Self, DecodeError> {
         let mut parameters = Self::default();
-        each(r, "Parameters", |pair| match permitted.contains(&pair.key) {
+        each(r, "Parameters", name, |pair| match permitted.contains(&pair.key) {
             true => parameters.take(pair),
             false => Ok(()),
         })?;
         Ok(parameters)
     }
 
-    fn take(&mut self, pair: Placed) -> Result<(), DecodeError> {
+    fn take(&mut self, pair: Placed<'_>) -> Result<(), DecodeError> {
         match (pair.key, &pair.value) {
             (DELIVERY_TIMEOUT, Value::Integer(count)) => {
                 pair.once(&mut self.delivery_timeout, milliseconds(*count), "DELIVERY TIMEOUT")
@@ -88,14 +88,16 @@ impl Parameters {
 }
 
 /// A parameter and where it stands.
-pub(super) struct Placed {
+pub(super) struct Placed<'a> {
     pub(super) key: u64,
     pub(super) value: Value,
     start: usize,
     end: usize,
+    /// Who watches the value, if it is a byte string.
+    watch: Option<Watch<'a>>,
 }
 
-impl Placed {
+impl Placed<'_> {
     /// Keeps a value of a type that may not repeat (draft-14 §9.2: a receiver SHOULD close the session).
     pub(super) fn once<T>(
         &self,
@@ -114,23 +116,41 @@ impl Placed {
     /// The token that fills this parameter's value.
     pub(super) fn token(&self, value: &Bytes) -> Result<AuthorizationToken, DecodeError> {
         let start = self.end - value.len();
-        token(value).map_err(|error| DecodeError { offset: start + error.offset, ..error })
+        token(Reader::watched(value, self.watch))
+            .map_err(|error| DecodeError { offset: start + error.offset, ..error })
     }
 }
 
-/// Reads a list, giving each parameter to `take`. The count is what it must be: pairs that are not counted are left to
+/// What a version-specific parameter is called.
+const fn name(key: u64) -> Option<&'static str> {
+    Some(match key {
+        DELIVERY_TIMEOUT => "DELIVERY TIMEOUT",
+        AUTHORIZATION_TOKEN => "AUTHORIZATION TOKEN",
+        MAX_CACHE_DURATION => "MAX CACHE DURATION",
+        _ => return None,
+    })
+}
+
+/// Reads a list, giving each parameter to `take`; `name` tells what a type is called. The count is what it must be: pairs that are not counted are left to
 /// whoever reads on.
 pub(super) fn each(
     r: &mut Reader<'_>,
     field: &'static str,
-    mut take: impl FnMut(Placed) -> Result<(), DecodeError>,
+    name: fn(u64) -> Option<&'static str>,
+    mut take: impl FnMut(Placed<'_>) -> Result<(), DecodeError>,
 ) -> Result<(), DecodeError> {
     let count = r.varint("Number of Parameters")?;
     let mut pairs = Pairs::new(Keys::Absolute);
     for _ in 0..count {
         let start = r.offset();
         let KeyValue { key, value } = pairs.read(r, field)?;
-        take(Placed { key, value, start, end: r.offset() })?;
+        r.called(name, key);
+        let end = r.offset();
+        let watch = match &value {
+            Value::Bytes(bytes) => r.watch_from(end - bytes.len()),
+            Value::Integer(_) => None,
+        };
+        take(Placed { key, value, start, end, watch })?;
     }
     Ok(())
 }

@@ -14,8 +14,18 @@ const MAX_AUTH_TOKEN_CACHE_SIZE: u64 = 0x04;
 const AUTHORITY: u64 = 0x05;
 const MOQT_IMPLEMENTATION: u64 = 0x07;
 
-const DEFINED: &[u64] =
-    &[PATH, MAX_REQUEST_ID, AUTHORIZATION_TOKEN, MAX_AUTH_TOKEN_CACHE_SIZE, AUTHORITY, MOQT_IMPLEMENTATION];
+/// What a parameter is called.
+const fn name(key: u64) -> Option<&'static str> {
+    Some(match key {
+        PATH => "PATH",
+        MAX_REQUEST_ID => "MAX_REQUEST_ID",
+        AUTHORIZATION_TOKEN => "AUTHORIZATION TOKEN",
+        MAX_AUTH_TOKEN_CACHE_SIZE => "MAX_AUTH_TOKEN_CACHE_SIZE",
+        AUTHORITY => "AUTHORITY",
+        MOQT_IMPLEMENTATION => "MOQT IMPLEMENTATION",
+        _ => return None,
+    })
+}
 
 pub(super) fn client(r: &mut Reader<'_>) -> Result<Setup, DecodeError> {
     let count = r.varint("Number of Supported Versions")?;
@@ -49,7 +59,7 @@ pub(super) fn write_server(w: &mut Writer, setup: &Setup) -> Result<(), EncodeEr
 fn parameters(r: &mut Reader<'_>, versions: Vec<u64>) -> Result<Setup, DecodeError> {
     let mut setup = Setup { versions, ..Setup::default() };
     let mut limits = Limits::default();
-    each(r, "Setup Parameters", |pair| take(&mut setup, &mut limits, pair))?;
+    each(r, "Setup Parameters", name, |pair| take(&mut setup, &mut limits, pair))?;
     setup.max_request_id = limits.max_request_id.unwrap_or(0);
     setup.max_auth_token_cache_size = limits.max_auth_token_cache_size.unwrap_or(0);
     Ok(setup)
@@ -62,7 +72,7 @@ struct Limits {
     max_auth_token_cache_size: Option<u64>,
 }
 
-fn take(setup: &mut Setup, limits: &mut Limits, pair: Placed) -> Result<(), DecodeError> {
+fn take(setup: &mut Setup, limits: &mut Limits, pair: Placed<'_>) -> Result<(), DecodeError> {
     match (pair.key, &pair.value) {
         (PATH, Value::Bytes(bytes)) => pair.once(&mut setup.path, bytes.clone(), "PATH"),
         (AUTHORITY, Value::Bytes(bytes)) => pair.once(&mut setup.authority, bytes.clone(), "AUTHORITY"),
@@ -88,7 +98,7 @@ fn take(setup: &mut Setup, limits: &mut Limits, pair: Placed) -> Result<(), Deco
 
 /// Writes the parameters in ascending order of types, then the unknown ones; limits of 0 are left out.
 fn write_parameters(w: &mut Writer, setup: &Setup) -> Result<(), EncodeError> {
-    if setup.unknown.iter().any(|pair| DEFINED.contains(&pair.key)) {
+    if setup.unknown.iter().any(|pair| name(pair.key).is_some()) {
         return Err(EncodeError::Inexpressible("Setup Parameters"));
     }
     let mut list = List::default();

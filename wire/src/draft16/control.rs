@@ -3,21 +3,19 @@
 use super::{fetch, kinds, namespace, publish, request, setup, subscribe};
 use crate::buf::{Reader, Writer};
 use crate::error::{DecodeError, EncodeError, Fault};
-use crate::frame::Frame;
 use crate::model::{GoAway, Message, Request, RequestId, Response, Target};
 
 /// A message, which fills its frame's payload exactly.
-pub(super) fn decode(frame: &Frame) -> Result<Message, DecodeError> {
-    let mut r = Reader::new(&frame.payload);
-    let message = match frame.kind {
-        kinds::CLIENT_SETUP => Message::ClientSetup(setup::decode(&mut r)?),
-        kinds::SERVER_SETUP => Message::ServerSetup(setup::decode(&mut r)?),
-        kinds::GOAWAY => Message::GoAway(decode_goaway(&mut r)?),
+pub(super) fn decode(kind: u64, r: &mut Reader<'_>) -> Result<Message, DecodeError> {
+    let message = match kind {
+        kinds::CLIENT_SETUP => Message::ClientSetup(setup::decode(r)?),
+        kinds::SERVER_SETUP => Message::ServerSetup(setup::decode(r)?),
+        kinds::GOAWAY => Message::GoAway(decode_goaway(r)?),
         kinds::MAX_REQUEST_ID => Message::MaxRequestId(r.varint("Max Request ID")?),
         kinds::REQUESTS_BLOCKED => Message::RequestsBlocked(r.varint("Maximum Request ID")?),
-        kinds::NAMESPACE => Message::Namespace(namespace::decode_suffix(&mut r)?),
-        kinds::NAMESPACE_DONE => Message::NamespaceDone(namespace::decode_suffix(&mut r)?),
-        kind => about_request(kind, &mut r)?,
+        kinds::NAMESPACE => Message::Namespace(namespace::decode_suffix(r)?),
+        kinds::NAMESPACE_DONE => Message::NamespaceDone(namespace::decode_suffix(r)?),
+        kind => about_request(kind, r)?,
     };
     r.finish("Message Payload")?;
     Ok(message)

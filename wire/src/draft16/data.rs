@@ -144,20 +144,8 @@ pub(super) fn successor(
 pub(super) fn extensions(r: &mut Reader<'_>) -> Result<Extensions, DecodeError> {
     const FIELD: &str = "Extension Headers";
     let length = r.varint("Extension Headers Length")?;
-    if length > r.remaining() as u64 {
-        return Err(unfinished(r.clone(), FIELD));
-    }
-    Extensions::decode(&mut r.take(length, FIELD)?, Keys::Delta, FIELD).map_err(|error| {
-        match error.is_incomplete() {
-            // The bytes are all there, and more of them would not mend it.
-            true => DecodeError::new(
-                FIELD,
-                Fault::Invalid("a pair goes beyond the end of the extension headers"),
-                error.offset,
-            ),
-            false => error,
-        }
-    })
+    let mut block = r.take(length, FIELD).map_err(|_| unfinished(r.clone(), FIELD))?;
+    Extensions::decode(&mut block, Keys::Delta, FIELD)
 }
 
 /// Why extension headers of which the end is missing cannot be read: a pair that is wrong already, rather than wait for
@@ -250,7 +238,7 @@ pub(super) fn datagram(r: &mut Reader<'_>) -> Result<Datagram, DecodeError> {
         _ => some_extensions(r)?,
     };
     let body = match kind & bits::STATUS {
-        0 => DatagramBody::Payload(r.rest()),
+        0 => DatagramBody::Payload(r.rest("Object Payload")),
         _ => DatagramBody::Status(status(r, &extensions)?),
     };
     r.finish("Object Status")?;

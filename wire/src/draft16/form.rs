@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::buf::{Reader, Writer};
+use crate::buf::{Reader, Watch, Writer};
 use crate::error::{DecodeError, EncodeError, Fault};
 use crate::field;
 use crate::list::{KeyValue, Pairs, Value};
@@ -12,42 +12,48 @@ use crate::model::{AuthorizationToken, GroupOrder, Location, SubscriptionFilter}
 
 /// Which pair a value belongs to, and where it begins.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct At {
+pub(super) struct At<'a> {
     pub(super) field: &'static str,
     pub(super) offset: usize,
+    /// Who watches what is read from there.
+    watch: Option<Watch<'a>>,
 }
 
-impl At {
+impl At<'_> {
     pub(super) const fn error(self, fault: Fault) -> DecodeError {
         DecodeError::new(self.field, fault, self.offset)
     }
 }
 
-/// The next pair, and where to point at if it is wrong: its bytes, or the whole pair.
-pub(super) fn pair(
+/// The next pair, and where to point at if it is wrong: its bytes, or the whole pair. `name` tells what the draft calls a
+/// type, `field` the list.
+pub(super) fn pair<'a>(
     pairs: &mut Pairs,
-    r: &mut Reader<'_>,
+    r: &mut Reader<'a>,
+    name: fn(u64) -> Option<&'static str>,
     field: &'static str,
-) -> Result<(KeyValue, usize), DecodeError> {
+) -> Result<(KeyValue, At<'a>), DecodeError> {
     let start = r.offset();
     let pair = pairs.read(r, field)?;
     let offset = match &pair.value {
         Value::Integer(_) => start,
         Value::Bytes(bytes) => r.offset() - bytes.len(),
     };
-    Ok((pair, offset))
+    r.called(name, pair.key);
+    let at = At { field: name(pair.key).unwrap_or(field), offset, watch: r.watch_from(offset) };
+    Ok((pair, at))
 }
 
 /// How a value is read and written.
 pub(super) trait Form {
     type Value;
 
-    fn read(value: &Value, at: At) -> Result<Self::Value, DecodeError>;
+    fn read(value: &Value, at: At<'_>) -> Result<Self::Value, DecodeError>;
     fn write(value: &Self::Value, field: &'static str) -> Result<Value, EncodeError>;
 }
 
 /// The number of a pair with an even type. The type has settled the form, so the error is never met.
-pub(super) fn integer(value: &Value, at: At) -> Result<u64, DecodeError> {
+pub(super) fn integer(value: &Value, at: At<'_>) -> Result<u64, DecodeError> {
     match value {
         Value::Integer(number) => Ok(*number),
         Value::Bytes(_) => Err(at.error(Fault::Formatting("the value is a number"))),
@@ -55,7 +61,7 @@ pub(super) fn integer(value: &Value, at: At) -> Result<u64, DecodeError> {
 }
 
 /// The bytes of a pair with an odd type.
-pub(super) fn bytes(value: &Value, at: At) -> Result<&Bytes, DecodeError> {
+pub(super) fn bytes<'a>(value: &'a Value, at: At<'_>) -> Result<&'a Bytes, DecodeError> {
     match value {
         Value::Bytes(bytes) => Ok(bytes),
         Value::Integer(_) => Err(at.error(Fault::Formatting("the value is a byte string"))),
@@ -69,7 +75,7 @@ pub(super) struct Number;
 impl Form for Number {
     type Value = u64;
 
-    fn read(value: &Value, at: At) -> Result<u64, DecodeError> {
+    fn read(value: &Value, at: At<'_>) -> Result<u64, DecodeError> {
         integer(value, at)
     }
 
@@ -85,7 +91,7 @@ pub(super) struct Text;
 impl Form for Text {
     type Value = Bytes;
 
-    fn read(value: &Value, at: At) -> Result<Bytes, DecodeError> {
+    fn read(value: &Value, at: At<'_>) -> Result<Bytes, DecodeError> {
         bytes(value, at).cloned()
     }
 
@@ -101,7 +107,7 @@ pub(super) struct Milliseconds;
 impl Form for Milliseconds {
     type Value = Duration;
 
-    fn read(value: &Value, at: At) -> Result<Duration, DecodeError> {
+    fn read(value: &Value, at: At<'_>) -> Result<Duration, DecodeError> {
         integer(value, at).map(field::milliseconds)
     }
 
@@ -117,7 +123,7 @@ pub(super) struct Timeout;
 impl Form for Timeout {
     type Value = Duration;
 
-    fn read(value: &Value, at: At) -> Result<Duration, DecodeError> {
+    fn read(value: &Value, at: At<'_>) -> Result<Duration, DecodeError> {
         match Milliseconds::read(value, at)? {
             Duration::ZERO => Err(at.error(Fault::Invalid("a delivery timeout is greater than 0"))),
             timeout => Ok(timeout),
@@ -139,7 +145,7 @@ pub(super) struct Priority;
 impl Form for Priority {
     type Value = u8;
 
-    fn read(value: &Value, at: At) -> Result<u8, DecodeError> {
+    fn read(value: &Value, at: At<'_>) -> Result<u8, DecodeError> {
         let number = integer(value, at)?;
         u8::try_from(number).map_err(|_| at.error(Fault::Invalid("a priority is at most 255")))
     }
@@ -156,7 +162,7 @@ pub(super) struct Order;
 impl Form for Order {
     type Value = GroupOrder;
 
-    fn read(value: &Value, at: At) -> Result<GroupOrder, DecodeError> {
+    fn read(value: &Value, at: At<'_>) -> Result<GroupOrder, DecodeError> {
         match integer(value, at)? {
             1 => Ok(GroupOrder::Ascending),
             2 => Ok(GroupOrder::Descending),
@@ -179,7 +185,7 @@ pub(super) struct Flag;
 impl Form for Flag {
     type Value = bool;
 
-    fn read(value: &Value, at: At) -> Result<bool, DecodeError> {
+    fn read(value: &Value, at: At<'_>) -> Result<bool, DecodeError> {
         match integer(value, at)? {
             0 => Ok(false),
             1 => Ok(true),
@@ -199,8 +205,8 @@ pub(super) struct Token;
 impl Form for Token {
     type Value = AuthorizationToken;
 
-    fn read(value: &Value, at: At) -> Result<AuthorizationToken, DecodeError> {
-        field::token(bytes(value, at)?)
+    fn read(value: &Value, at: At<'_>) -> Result<AuthorizationToken, DecodeError> {
+        field::token(Reader::watched(bytes(value, at)?, at.watch))
             .map_err(|error| DecodeError::new(at.field, error.fault, at.offset + error.offset))
     }
 
@@ -216,8 +222,8 @@ pub(super) struct Largest;
 impl Form for Largest {
     type Value = Location;
 
-    fn read(value: &Value, at: At) -> Result<Location, DecodeError> {
-        let mut r = Reader::new(bytes(value, at)?);
+    fn read(value: &Value, at: At<'_>) -> Result<Location, DecodeError> {
+        let mut r = Reader::watched(bytes(value, at)?, at.watch);
         field::location(&mut r, at.field)
             .and_then(|location| r.finish(at.field).map(|()| location))
             .map_err(|_| at.error(Fault::Formatting("the value is exactly one Location")))
@@ -235,18 +241,18 @@ impl Form for Largest {
 pub(super) struct Filter;
 
 impl Filter {
-    fn filter(r: &mut Reader<'_>, field: &'static str) -> Result<SubscriptionFilter, DecodeError> {
-        let filter = match r.varint(field)? {
+    fn filter(r: &mut Reader<'_>) -> Result<SubscriptionFilter, DecodeError> {
+        let filter = match r.varint("Filter Type")? {
             1 => SubscriptionFilter::NextGroupStart,
             2 => SubscriptionFilter::LargestObject,
-            3 => SubscriptionFilter::AbsoluteStart(field::location(r, field)?),
+            3 => SubscriptionFilter::AbsoluteStart(field::location(r, "Start Location")?),
             4 => SubscriptionFilter::AbsoluteRange {
-                start: field::location(r, field)?,
-                end_group: r.varint(field)?,
+                start: field::location(r, "Start Location")?,
+                end_group: r.varint("End Group")?,
             },
-            other => return Err(DecodeError::new(field, Fault::Unknown(other), 0)),
+            other => return Err(DecodeError::new("Filter Type", Fault::Unknown(other), 0)),
         };
-        r.finish(field)?;
+        r.finish("Filter")?;
         Ok(filter)
     }
 }
@@ -254,9 +260,9 @@ impl Filter {
 impl Form for Filter {
     type Value = SubscriptionFilter;
 
-    fn read(value: &Value, at: At) -> Result<SubscriptionFilter, DecodeError> {
-        let mut r = Reader::new(bytes(value, at)?);
-        Self::filter(&mut r, at.field)
+    fn read(value: &Value, at: At<'_>) -> Result<SubscriptionFilter, DecodeError> {
+        let mut r = Reader::watched(bytes(value, at)?, at.watch);
+        Self::filter(&mut r)
             .map_err(|error| DecodeError::new(at.field, error.fault, at.offset + error.offset))
     }
 

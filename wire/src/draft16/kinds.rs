@@ -1,26 +1,30 @@
 //! The types of control messages (§9).
 
-pub(super) const REQUEST_UPDATE: u64 = 0x02;
-pub(super) const SUBSCRIBE: u64 = 0x03;
-pub(super) const SUBSCRIBE_OK: u64 = 0x04;
-pub(super) const REQUEST_ERROR: u64 = 0x05;
-pub(super) const PUBLISH_NAMESPACE: u64 = 0x06;
-pub(super) const REQUEST_OK: u64 = 0x07;
-pub(super) const NAMESPACE: u64 = 0x08;
-pub(super) const PUBLISH_NAMESPACE_DONE: u64 = 0x09;
-pub(super) const UNSUBSCRIBE: u64 = 0x0a;
-pub(super) const PUBLISH_DONE: u64 = 0x0b;
-pub(super) const PUBLISH_NAMESPACE_CANCEL: u64 = 0x0c;
-pub(super) const TRACK_STATUS: u64 = 0x0d;
-pub(super) const NAMESPACE_DONE: u64 = 0x0e;
-pub(super) const GOAWAY: u64 = 0x10;
-pub(super) const SUBSCRIBE_NAMESPACE: u64 = 0x11;
-pub(super) const MAX_REQUEST_ID: u64 = 0x15;
-pub(super) const FETCH: u64 = 0x16;
-pub(super) const FETCH_CANCEL: u64 = 0x17;
-pub(super) const FETCH_OK: u64 = 0x18;
-pub(super) const REQUESTS_BLOCKED: u64 = 0x1a;
-pub(super) const PUBLISH: u64 = 0x1d;
-pub(super) const PUBLISH_OK: u64 = 0x1e;
-pub(super) const CLIENT_SETUP: u64 = 0x20;
-pub(super) const SERVER_SETUP: u64 = 0x21;
+use crate::frame::message_types;
+
+message_types! {
+    REQUEST_UPDATE = 0x02,
+    SUBSCRIBE = 0x03,
+    SUBSCRIBE_OK = 0x04,
+    REQUEST_ERROR = 0x05,
+    PUBLISH_NAMESPACE = 0x06,
+    REQUEST_OK = 0x07,
+    NAMESPACE = 0x08,
+    PUBLISH_NAMESPACE_DONE = 0x09,
+    UNSUBSCRIBE = 0x0a,
+    PUBLISH_DONE = 0x0b,
+    PUBLISH_NAMESPACE_CANCEL = 0x0c,
+    TRACK_STATUS = 0x0d,
+    NAMESPACE_DONE = 0x0e,
+    GOAWAY = 0x10,
+    SUBSCRIBE_NAMESPACE = 0x11,
+    MAX_REQUEST_ID = 0x15,
+    FETCH = 0x16,
+    FETCH_CANCEL = 0x17,
+    FETCH_OK = 0x18,
+    REQUESTS_BLOCKED = 0x1a,
+    PUBLISH = 0x1d,
+    PUBLISH_OK = 0x1e,
+    CLIENT_SETUP = 0x20,
+    SERVER_SETUP = 0x21,
+}

@@ -29,7 +29,6 @@ use crate::buf::{Reader, Writer};
 use crate::draft::Draft;
 use crate::error::{DecodeError, EncodeError};
 use crate::field::NamespaceLimits;
-use crate::frame::Frame;
 use crate::list::Keys;
 use crate::model::{
     Datagram, ErrorContext, FetchItem, Message, ObjectHeader, Opening, PublishDoneCode, RequestErrorCode,
@@ -84,8 +83,12 @@ impl Draft for Draft16 {
         &RULES
     }
 
-    fn decode_control(&self, frame: &Frame) -> Result<Message, DecodeError> {
-        control::decode(frame)
+    fn decode_payload(&self, kind: u64, r: &mut Reader<'_>) -> Result<Message, DecodeError> {
+        control::decode(kind, r)
+    }
+
+    fn message_name(&self, kind: u64) -> Option<&'static str> {
+        kinds::name(kind)
     }
 
     fn encode_control(&self, message: &Message, w: &mut Writer) -> Result<(), EncodeError> {

@@ -51,13 +51,20 @@ macro_rules! parameters {
             $(pub(super) $field: $slot,)*
         }
 
+        /// What a parameter is called.
+        const fn name(key: u64) -> Option<&'static str> {
+            match key {
+                $($key => Some($name),)*
+                _ => None,
+            }
+        }
+
         impl Params {
             /// Takes a pair in. A parameter that its message does not define is ignored (§9.2.2), an unknown one is
             /// a violation (§9.2).
-            fn take(&mut self, on: Carrier, pair: &KeyValue, offset: usize) -> Result<(), DecodeError> {
+            fn take(&mut self, on: Carrier, pair: &KeyValue, at: At<'_>) -> Result<(), DecodeError> {
                 match pair.key {
                     $($key => {
-                        let at = At { field: $name, offset };
                         if !matches!(on, $(Carrier::$carrier)|+) {
                             return misplaced(on, at);
                         }
@@ -66,7 +73,7 @@ macro_rules! parameters {
                             false => Err(at.error(Fault::Invalid("the parameter may appear only once"))),
                         }
                     })*
-                    unknown => Err(DecodeError::new("Parameter Type", Fault::Unknown(unknown), offset)),
+                    unknown => Err(DecodeError::new("Parameter Type", Fault::Unknown(unknown), at.offset)),
                 }
             }
 
@@ -110,8 +117,8 @@ impl Params {
         let mut params = Self::default();
         let mut pairs = Pairs::new(Keys::Delta);
         for _ in 0..r.varint("Number of Parameters")? {
-            let (pair, offset) = form::pair(&mut pairs, r, "Parameters")?;
-            params.take(on, &pair, offset)?;
+            let (pair, at) = form::pair(&mut pairs, r, name, "Parameters")?;
+            params.take(on, &pair, at)?;
         }
         Ok(params)
     }
@@ -138,7 +145,7 @@ pub(super) fn expires(expiry: Option<Duration>) -> Result<Option<Duration>, Enco
 
 /// A known parameter where it is not defined: ignored (§9.2.2), but in REQUEST_UPDATE invalid for every kind of request
 /// (§9.11).
-fn misplaced(on: Carrier, at: At) -> Result<(), DecodeError> {
+fn misplaced(on: Carrier, at: At<'_>) -> Result<(), DecodeError> {
     match on {
         Carrier::RequestUpdate => {
             Err(at.error(Fault::Invalid("no kind of request can have this parameter updated")))

@@ -32,13 +32,12 @@ pub(super) fn decode(r: &mut Reader<'_>) -> Result<Setup, DecodeError> {
     let mut pairs = Pairs::new(Keys::Delta);
     let mut previous = None;
     for _ in 0..r.varint("Number of Parameters")? {
-        let (pair, offset) = form::pair(&mut pairs, r, "Setup Parameters")?;
-        let Some(field) = name(pair.key) else {
+        let (pair, at) = form::pair(&mut pairs, r, name, "Setup Parameters")?;
+        if name(pair.key).is_none() {
             // §9.2: unknown ones are ignored, and may repeat.
             setup.unknown.push(pair);
             continue;
-        };
-        let at = At { field, offset };
+        }
         // Types ascend, so a repeated one follows its like.
         if pair.key != AUTHORIZATION_TOKEN && previous.replace(pair.key) == Some(pair.key) {
             return Err(at.error(Fault::Invalid("the parameter may appear only once")));
@@ -48,7 +47,7 @@ pub(super) fn decode(r: &mut Reader<'_>) -> Result<Setup, DecodeError> {
     Ok(setup)
 }
 
-fn take(setup: &mut Setup, KeyValue { key, value }: &KeyValue, at: At) -> Result<(), DecodeError> {
+fn take(setup: &mut Setup, KeyValue { key, value }: &KeyValue, at: At<'_>) -> Result<(), DecodeError> {
     match *key {
         PATH => setup.path = Some(form::Text::read(value, at)?),
         MAX_REQUEST_ID => setup.max_request_id = form::Number::read(value, at)?,

@@ -28,10 +28,10 @@ pub(super) fn decode(r: &mut Reader<'_>) -> Result<TrackExtensions, DecodeError>
     let mut pairs = Pairs::new(Keys::Delta);
     let mut previous = None;
     while !r.is_empty() {
-        let (pair, offset) = form::pair(&mut pairs, r, FIELD)?;
+        let (pair, at) = form::pair(&mut pairs, r, name, FIELD)?;
         let repeated = previous.replace(pair.key) == Some(pair.key);
         match name(pair.key) {
-            Some(field) => take(&mut track, &pair, At { field, offset }, repeated)?,
+            Some(_) => take(&mut track, &pair, at, repeated)?,
             None => other.push(pair),
         }
     }
@@ -48,7 +48,7 @@ pub(super) fn decode(r: &mut Reader<'_>) -> Result<TrackExtensions, DecodeError>
 fn take(
     track: &mut TrackExtensions,
     KeyValue { key, value }: &KeyValue,
-    at: At,
+    at: At<'_>,
     repeated: bool,
 ) -> Result<(), DecodeError> {
     fn keep<T>(field: &mut T, value: T, repeated: bool) {

@@ -40,6 +40,7 @@ pub enum Value {
 #[derive(Debug)]
 pub struct Pairs {
     keys: Keys,
+    /// What the next type is counted from.
     previous: u64,
 }
 
@@ -75,15 +76,14 @@ impl Pairs {
     #[inline]
     fn key(&mut self, r: &mut Reader<'_>, field: &'static str) -> Result<u64, DecodeError> {
         let start = r.offset();
-        let number = r.varint(field)?;
-        let key = match self.keys {
-            Keys::Absolute => number,
-            // draft-16 §1.4.2: a type over 2^64-1 closes the session.
-            Keys::Delta => self.previous.checked_add(number).ok_or_else(|| {
-                DecodeError::new(field, Fault::Invalid("the sum of the delta types is over 2^64-1"), start)
-            })?,
-        };
-        self.previous = key;
+        let number = r.key(self.previous, field)?;
+        // draft-16 §1.4.2: a type over 2^64-1 closes the session.
+        let key = self.previous.checked_add(number).ok_or_else(|| {
+            DecodeError::new(field, Fault::Invalid("the sum of the delta types is over 2^64-1"), start)
+        })?;
+        if self.keys == Keys::Delta {
+            self.previous = key;
+        }
         Ok(key)
     }
 }

@@ -50,12 +50,12 @@ impl Extensions {
         if r.is_empty() {
             return Ok(Self::NONE);
         }
-        let mut check = r.clone();
+        let start = r.offset();
         let mut pairs = Pairs::new(keys);
-        while !check.is_empty() {
-            pairs.skip(&mut check, field).map_err(cut_short)?;
+        while !r.is_empty() {
+            pairs.skip(r, field).map_err(cut_short)?;
         }
-        Ok(Self { block: r.rest(), keys })
+        Ok(Self { block: r.since(start), keys })
     }
 
     /// A block of these pairs, in either spelling.

@@ -7,9 +7,6 @@ use bytes::{Buf, Bytes, BytesMut};
 use crate::buf::Reader;
 use crate::error::{DecodeError, Fault};
 
-/// How many bytes of the next chunk a header that straddles two is first looked for in: more than any without extensions.
-const FIRST_LOOK: usize = 32;
-
 /// Up to how many bytes a gathered header is cheaper to copy once more than to allocate for.
 const SHORT: usize = 128;
 
@@ -22,6 +19,8 @@ const LONGEST: usize = 1 << 20;
 pub struct Stash {
     /// The first bytes of a header whose chunks have been used up. They precede `front`.
     gathered: BytesMut,
+    /// How many bytes it takes at least to read further than the gathered ones allow.
+    needed: usize,
     /// Where short gathered headers are read.
     room: BytesMut,
     front: Bytes,
@@ -74,7 +73,7 @@ impl Stash {
                     return Ok(Some(value));
                 }
                 Err(error) if !error.is_incomplete() => return Err(error),
-                Err(_) => self.set_aside(),
+                Err(_) => self.set_aside(r.needed()),
             }
         }
         self.straddling(decode)
@@ -111,41 +110,41 @@ impl Stash {
         true
     }
 
-    /// Gathers the first chunk, all of which belongs to an unfinished header.
+    /// Gathers the first chunk, all of which belongs to a header that takes at least `needed` bytes.
     #[cold]
-    fn set_aside(&mut self) {
+    fn set_aside(&mut self, needed: usize) {
         self.gathered.extend_from_slice(&self.front);
         self.front.clear();
+        self.needed = needed;
     }
 
-    /// Reads a header whose first bytes are gathered. Of the chunks that follow no more is copied than the header has
-    /// bytes already, or [`FIRST_LOOK`]; what turns out not to belong to it stays in its chunk.
+    /// Reads a header whose first bytes are gathered. It is decoded anew only when the bytes are there that the last
+    /// attempt lacked, so that attempts are as many as fields, however the bytes come; and no byte is gathered before it
+    /// is known to belong to the header.
     #[cold]
     fn straddling<T>(
         &mut self,
         mut decode: impl FnMut(&mut Reader<'_>) -> Result<T, DecodeError>,
     ) -> Result<Option<T>, DecodeError> {
         while self.refill() {
-            let had = self.gathered.len();
-            let look = self.front.len().min(had.max(FIRST_LOOK));
-            self.gathered.extend_from_slice(&self.front[..look]);
+            let lacking = self.needed.saturating_sub(self.gathered.len()).max(1);
+            let taken = lacking.min(self.front.len());
+            self.gathered.extend_from_slice(&self.front[..taken]);
+            self.front.advance(taken);
+            if taken < lacking {
+                continue;
+            }
             match self.read_gathered(&mut decode) {
-                Ok((value, used)) => {
+                Err(error) if error.is_incomplete() => {}
+                read => {
                     self.gathered.clear();
-                    self.front.advance(used.saturating_sub(had));
-                    return Ok(Some(value));
+                    return read.map(Some);
                 }
-                Err(error) if !error.is_incomplete() => return Err(error),
-                Err(error) if self.gathered.len() >= LONGEST => {
-                    let (length, limit) = (self.gathered.len() as u64, LONGEST as u64);
-                    return Err(DecodeError { fault: Fault::TooLong { length, limit }, ..error });
-                }
-                Err(_) => self.front.advance(look),
             }
         }
         match self.finished {
             // What FIN leaves unfinished is read once more to name the missing field.
-            true => self.read_gathered(&mut decode).map(|(value, _)| Some(value)),
+            true => self.read_gathered(&mut decode).map(Some),
             false => Ok(None),
         }
     }
@@ -155,7 +154,7 @@ impl Stash {
     fn read_gathered<T>(
         &mut self,
         decode: &mut impl FnMut(&mut Reader<'_>) -> Result<T, DecodeError>,
-    ) -> Result<(T, usize), DecodeError> {
+    ) -> Result<T, DecodeError> {
         let short = self.gathered.len() <= SHORT;
         let header = if short {
             self.room.extend_from_slice(&self.gathered);
@@ -164,7 +163,8 @@ impl Stash {
             std::mem::take(&mut self.gathered).freeze()
         };
         let mut r = Reader::new(&header);
-        let read = decode(&mut r).map(|value| (value, r.offset()));
+        let read = decode(&mut r);
+        self.needed = r.needed();
         if read.is_err() && !short {
             self.gathered = header.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&shared[..]));
         }
