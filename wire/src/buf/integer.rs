@@ -8,18 +8,17 @@ pub const MAX: u64 = (1 << 62) - 1;
 /// Longer forms than needed are accepted everywhere (draft-14 §1.4, draft-16 §1.4: the shortest is a SHOULD).
 #[inline]
 pub fn decode(bytes: &[u8]) -> Option<(u64, usize)> {
-    let first = *bytes.first()?;
-    match first >> 6 {
-        0 => Some((u64::from(first), 1)),
-        1 => Some((u64::from(u16::from_be_bytes([first & 0x3f, *bytes.get(1)?])), 2)),
-        2 => {
-            let all: [u8; 4] = bytes.get(..4)?.try_into().ok()?;
-            Some((u64::from(u32::from_be_bytes(all)) & 0x3fff_ffff, 4))
-        }
-        _ => {
-            let all: [u8; 8] = bytes.get(..8)?.try_into().ok()?;
-            Some((u64::from_be_bytes(all) & MAX, 8))
-        }
+    match *bytes.first()? {
+        short @ ..0x40 => Some((u64::from(short), 1)),
+        _ => decode_long(bytes),
+    }
+}
+
+fn decode_long(bytes: &[u8]) -> Option<(u64, usize)> {
+    match bytes.first()? >> 6 {
+        0 | 1 => Some((u64::from(u16::from_be_bytes(*bytes.first_chunk()?)) & 0x3fff, 2)),
+        2 => Some((u64::from(u32::from_be_bytes(*bytes.first_chunk()?)) & 0x3fff_ffff, 4)),
+        _ => Some((u64::from_be_bytes(*bytes.first_chunk()?) & MAX, 8)),
     }
 }
 

@@ -225,7 +225,9 @@ fn status_body(r: &mut Reader<'_>) -> Result<DatagramBody, DecodeError> {
 /// Extension headers on streams, where a length of 0 is legal (draft-14 §10.4.2, §10.4.4).
 #[inline]
 fn extensions(r: &mut Reader<'_>) -> Result<Extensions, DecodeError> {
-    field::extension_headers(r, Keys::Absolute)
+    let length = r.length(Extensions::MAX_BYTES, "Extension Headers Length")?;
+    let mut block = r.take(length, "Extension Headers")?;
+    Extensions::decode(&mut block, Keys::Absolute, "Extension Headers")
 }
 
 /// The extension headers of a datagram whose type announces some: the length is not 0 (draft-14 §10.3.1).
@@ -241,9 +243,7 @@ fn some_extensions(r: &mut Reader<'_>) -> Result<Extensions, DecodeError> {
 
 fn write_extensions(w: &mut Writer, extensions: &Extensions) -> Result<(), EncodeError> {
     let block = extensions.respelled(Keys::Absolute)?;
-    w.varint(block.len() as u64, "Extension Headers Length")?;
-    w.bytes(&block);
-    Ok(())
+    w.prefixed(&block, Extensions::MAX_BYTES, "Extension Headers")
 }
 
 /// Object Payload Length, and Object Status if it is 0 (draft-14 §10.4.2, §10.4.4).

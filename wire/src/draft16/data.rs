@@ -143,7 +143,7 @@ pub(super) fn successor(
 #[inline]
 pub(super) fn extensions(r: &mut Reader<'_>) -> Result<Extensions, DecodeError> {
     const FIELD: &str = "Extension Headers";
-    let length = r.varint("Extension Headers Length")?;
+    let length = r.length(Extensions::MAX_BYTES, "Extension Headers Length")?;
     let mut block = r.take(length, FIELD).map_err(|_| unfinished(r.clone(), FIELD))?;
     Extensions::decode(&mut block, Keys::Delta, FIELD)
 }
@@ -166,7 +166,7 @@ fn unfinished(mut r: Reader<'_>, field: &'static str) -> DecodeError {
 
 pub(super) fn write_extensions(extensions: &Extensions, w: &mut Writer) -> Result<(), EncodeError> {
     let block = extensions.respelled(Keys::Delta)?;
-    w.prefixed(&block, integer::MAX, "Extension Headers")
+    w.prefixed(&block, Extensions::MAX_BYTES, "Extension Headers")
 }
 
 /// An Object Status (§10.2.1.1); only Normal objects have extensions (§10.2.1.2).

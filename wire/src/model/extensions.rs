@@ -32,13 +32,18 @@ pub mod extension {
 /// A block of extension headers, whole and unread, as one draft spells it. Two blocks are equal if they say the same.
 #[derive(Clone, Debug)]
 pub struct Extensions {
-    block: Bytes,
+    /// `None` if there are none: cheaper to make and to drop than an empty block.
+    block: Option<Bytes>,
     keys: Keys,
 }
 
 impl Extensions {
     /// No extension headers.
-    pub const NONE: Self = Self { block: Bytes::new(), keys: Keys::Absolute };
+    pub const NONE: Self = Self { block: None, keys: Keys::Absolute };
+
+    /// The most bytes that a block may have: 256 KiB. The drafts name no limit, but a receiver holds a block until it is
+    /// whole, and a peer may not have it hold any amount.
+    pub const MAX_BYTES: u64 = 256 << 10;
 
     /// Reads a block that fills `r`. Every pair is checked, none is copied.
     ///
@@ -55,7 +60,7 @@ impl Extensions {
         while !r.is_empty() {
             pairs.skip(r, field).map_err(cut_short)?;
         }
-        Ok(Self { block: r.since(start), keys })
+        Ok(Self { block: Some(r.since(start)), keys })
     }
 
     /// A block of these pairs, in either spelling.
@@ -66,13 +71,13 @@ impl Extensions {
         let mut pairs: Vec<_> = pairs.into_iter().collect();
         let mut w = Writer::new();
         write_pairs(&mut w, keys, &mut pairs, "extension headers")?;
-        Ok(Self { block: w.take(), keys })
+        Ok(Self { block: Some(w.take()), keys })
     }
 
     /// Whether there are none.
     #[inline]
     pub fn is_empty(&self) -> bool {
-        self.block.is_empty()
+        self.block.as_ref().is_none_or(Bytes::is_empty)
     }
 
     /// How many bytes the block has as it is spelled.
@@ -83,7 +88,7 @@ impl Extensions {
 
     /// The pairs, in the order in which they stand.
     pub fn iter(&self) -> ExtensionsIter<'_> {
-        ExtensionsIter { r: Reader::new(&self.block), pairs: Pairs::new(self.keys) }
+        ExtensionsIter { r: Reader::new(self.block()), pairs: Pairs::new(self.keys) }
     }
 
     /// The value of the first pair of a type.
@@ -99,8 +104,8 @@ impl Extensions {
     /// # Errors
     /// The content of immutable extensions is not a list, or has become longer than a pair may be.
     pub fn respelled(&self, keys: Keys) -> Result<Bytes, EncodeError> {
-        if self.keys == keys || self.block.is_empty() {
-            return Ok(self.block.clone());
+        if self.keys == keys || self.is_empty() {
+            return Ok(self.block().clone());
         }
         let mut pairs =
             self.iter().map(|pair| self.respelled_pair(pair, keys)).collect::<Result<Vec<_>, _>>()?;
@@ -115,6 +120,12 @@ impl Extensions {
     /// As [`Extensions::decode`]: the value is not a list, and the track is malformed (draft-14 §11.2, draft-16 §11.2).
     pub fn nested(&self, value: &Bytes) -> Result<Self, DecodeError> {
         Self::decode(&mut Reader::new(value), self.keys, "immutable extensions")
+    }
+
+    #[inline]
+    fn block(&self) -> &Bytes {
+        static EMPTY: Bytes = Bytes::new();
+        self.block.as_ref().unwrap_or(&EMPTY)
     }
 
     fn respelled_pair(&self, pair: KeyValue, keys: Keys) -> Result<KeyValue, EncodeError> {
@@ -150,7 +161,7 @@ impl Default for Extensions {
 impl PartialEq for Extensions {
     fn eq(&self, other: &Self) -> bool {
         match self.keys == other.keys {
-            true if self.block == other.block => true,
+            true if self.block() == other.block() => true,
             _ => match (self.respelled(Keys::Delta), other.respelled(Keys::Delta)) {
                 (Ok(ours), Ok(theirs)) => ours == theirs,
                 _ => false,

@@ -101,25 +101,21 @@ impl FetchReader {
     /// The stream is to be read no further; see [`ReadError`] for what follows.
     #[inline]
     pub fn next_item(&mut self) -> Result<Option<FetchStreamItem>, ReadError> {
+        if let item @ Some(_) = self.stash.payload(&mut self.payload_left, FetchStreamItem::Payload) {
+            return Ok(item);
+        }
         if let Some(error) = &self.broken {
             return Err(error.clone());
         }
-        let next = if self.payload_left > 0 { self.payload() } else { self.item() };
-        if let Err(error) = &next {
-            self.broken = Some(error.clone());
-        }
-        next
-    }
-
-    #[inline]
-    fn payload(&mut self) -> Result<Option<FetchStreamItem>, ReadError> {
-        let Some(part) = self.stash.payload(self.payload_left)? else { return Ok(None) };
-        self.payload_left -= part.len() as u64;
-        Ok(Some(FetchStreamItem::Payload(part)))
+        self.item().inspect_err(|error| self.broken = Some(error.clone()))
     }
 
     #[inline]
     fn item(&mut self) -> Result<Option<FetchStreamItem>, ReadError> {
+        if self.payload_left > 0 {
+            self.stash.payload_due()?;
+            return Ok(None);
+        }
         if self.stash.is_empty() {
             return Ok(self.stash.is_finished().then_some(FetchStreamItem::End));
         }

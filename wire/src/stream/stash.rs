@@ -64,37 +64,57 @@ impl Stash {
         &mut self,
         mut decode: impl FnMut(&mut Reader<'_>) -> Result<T, DecodeError>,
     ) -> Result<Option<T>, DecodeError> {
-        if self.gathered.is_empty() && self.refill() {
-            let mut r = Reader::new(&self.front);
-            match decode(&mut r) {
-                Ok(value) => {
-                    let used = r.offset();
-                    self.front.advance(used);
-                    return Ok(Some(value));
+        if let Some(mut r) = self.front() {
+            let read = decode(&mut r);
+            let (used, needed) = (r.offset(), r.needed());
+            match read {
+                Err(error) if error.is_incomplete() => self.set_aside(needed),
+                read => {
+                    self.consume(used);
+                    return read.map(Some);
                 }
-                Err(error) if !error.is_incomplete() => return Err(error),
-                Err(_) => self.set_aside(r.needed()),
             }
         }
         self.straddling(decode)
     }
 
-    /// At most `limit` bytes of payload: what is left of the first chunk, or a part of it. `None` if there are none yet.
+    /// A cursor at the front, if a header begins in a chunk. What has been read there is then [consumed](Self::consume).
+    #[inline]
+    pub(super) fn front(&mut self) -> Option<Reader<'_>> {
+        (self.gathered.is_empty() && self.refill()).then(|| Reader::new(&self.front))
+    }
+
+    /// Takes bytes away that have been read at the front.
+    #[inline]
+    pub(super) fn consume(&mut self, length: usize) {
+        self.front.advance(length);
+    }
+
+    /// Of the `left` bytes of a payload those that are in the first chunk, as `item`. `None` if there are none.
+    ///
+    /// The item is made here, where its bytes are: moving them is most of what a payload costs.
+    #[inline(always)]
+    pub(super) fn payload<T>(&mut self, left: &mut u64, item: impl Fn(Bytes) -> T) -> Option<T> {
+        if *left == 0 || !self.refill() {
+            return None;
+        }
+        let length = self.front.len() as u64;
+        if *left < length {
+            let part = self.front.split_to(std::mem::take(left) as usize);
+            return Some(item(part));
+        }
+        *left -= length;
+        Some(item(std::mem::take(&mut self.front)))
+    }
+
+    /// What it means that there is no payload where some is due.
     ///
     /// # Errors
-    /// FIN has arrived before them.
-    #[inline]
-    pub(super) fn payload(&mut self, limit: u64) -> Result<Option<Bytes>, DecodeError> {
-        if !self.refill() {
-            return match self.finished {
-                true => Err(DecodeError::new("Object Payload", Fault::Incomplete, 0)),
-                false => Ok(None),
-            };
-        }
-        if limit < self.front.len() as u64 {
-            Ok(Some(self.front.split_to(limit as usize)))
-        } else {
-            Ok(Some(std::mem::take(&mut self.front)))
+    /// FIN has arrived before it.
+    pub(super) fn payload_due(&self) -> Result<(), DecodeError> {
+        match self.finished {
+            true => Err(DecodeError::new("Object Payload", Fault::Incomplete, 0)),
+            false => Ok(()),
         }
     }
 
@@ -215,7 +235,7 @@ mod tests {
             assert_eq!(stash.header(block), Ok(None), "cut at {cut}");
             stash.push(second.clone());
             assert_eq!(stash.header(block), Ok(Some(whole.slice(2..42))), "cut at {cut}");
-            let payload = stash.payload(7).unwrap().unwrap();
+            let payload = stash.payload(&mut 7, |part| part).unwrap();
             assert_eq!(payload, "payload", "cut at {cut}");
             assert!(lies_within(&payload, &second), "cut at {cut}");
         }
@@ -229,7 +249,7 @@ mod tests {
         }
         assert_eq!(stash.header(block).unwrap().unwrap().len(), 3);
         assert_eq!(stash.header(block).unwrap().unwrap().len(), 300);
-        assert_eq!(stash.payload(9), Ok(Some(Bytes::from_static(b"x"))));
+        assert_eq!(stash.payload(&mut 9, |part| part), Some(Bytes::from_static(b"x")));
         assert!(!stash.is_empty());
     }
 

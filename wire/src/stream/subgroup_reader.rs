@@ -98,39 +98,59 @@ impl SubgroupReader {
     /// The stream is to be read no further; see [`ReadError`] for what follows.
     #[inline]
     pub fn next_item(&mut self) -> Result<Option<SubgroupItem>, ReadError> {
+        if let item @ Some(_) = self.stash.payload(&mut self.payload_left, SubgroupItem::Payload) {
+            return Ok(item);
+        }
+        if self.payload_left == 0
+            && self.broken.is_none()
+            && let Some(mut r) = self.stash.front()
+            && let Ok(object) = self.draft.decode_object(&self.cursor, &mut r)
+        {
+            let used = r.offset();
+            self.stash.consume(used);
+            self.begin(&object)?;
+            return Ok(Some(SubgroupItem::Object(object)));
+        }
+        self.other_item()
+    }
+
+    /// Whatever is not a payload, and not the header of an object that lies in one chunk.
+    #[cold]
+    fn other_item(&mut self) -> Result<Option<SubgroupItem>, ReadError> {
         if let Some(error) = &self.broken {
             return Err(error.clone());
         }
-        let next = if self.payload_left > 0 { self.payload() } else { self.object() };
-        if let Err(error) = &next {
-            self.broken = Some(error.clone());
+        if self.payload_left > 0 {
+            return self.stash.payload_due().map(|()| None).map_err(|error| self.fail(error.into()));
         }
-        next
-    }
-
-    #[inline]
-    fn payload(&mut self) -> Result<Option<SubgroupItem>, ReadError> {
-        let Some(part) = self.stash.payload(self.payload_left)? else { return Ok(None) };
-        self.payload_left -= part.len() as u64;
-        Ok(Some(SubgroupItem::Payload(part)))
-    }
-
-    #[inline]
-    fn object(&mut self) -> Result<Option<SubgroupItem>, ReadError> {
         if self.stash.is_empty() {
             return Ok(self.stash.is_finished().then_some(SubgroupItem::End {
                 last: self.cursor.previous,
                 end_of_group: self.header.end_of_group,
             }));
         }
-        let Some(object) = self.stash.header(|r| self.draft.decode_object(&self.cursor, r))? else {
-            return Ok(None);
-        };
-        self.track.check(self.header.group_id, &object).map_err(ReadError::MalformedTrack)?;
+        match self.stash.header(|r| self.draft.decode_object(&self.cursor, r)) {
+            Ok(Some(object)) => self.begin(&object).map(|()| Some(SubgroupItem::Object(object))),
+            Ok(None) => Ok(None),
+            Err(error) => Err(self.fail(error.into())),
+        }
+    }
+
+    #[inline]
+    fn begin(&mut self, object: &ObjectHeader) -> Result<(), ReadError> {
+        if let Err(rule) = self.track.check(self.header.group_id, object) {
+            return Err(self.fail(ReadError::MalformedTrack(rule)));
+        }
         self.cursor.advance(object.object_id);
         self.subgroup_id = self.subgroup_id.or(Some(object.object_id));
         self.payload_left = object.payload_length;
-        Ok(Some(SubgroupItem::Object(object)))
+        Ok(())
+    }
+
+    /// The error that is answered from now on.
+    #[cold]
+    fn fail(&mut self, error: ReadError) -> ReadError {
+        self.broken.insert(error).clone()
     }
 }
 
@@ -152,6 +172,7 @@ impl Seen {
         Ok(())
     }
 
+    #[inline(never)]
     fn check_gaps(&mut self, location: Location, object: &ObjectHeader) -> Result<(), &'static str> {
         let gaps = Gaps::read(location, &object.extensions)?;
         if self.object.is_some_and(|seen| gaps.covers_object(location, seen)) {
