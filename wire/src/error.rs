@@ -64,13 +64,19 @@ pub enum Fault {
 
 impl fmt::Display for DecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} at byte {}: ", self.field, self.offset)?;
-        match &self.fault {
-            Fault::Incomplete => f.write_str("the bytes end before it does"),
-            Fault::Trailing(count) => write!(f, "{count} bytes follow the end"),
-            Fault::Invalid(rule) | Fault::Formatting(rule) => f.write_str(rule),
-            Fault::Unknown(value) => write!(f, "{value:#x} has no meaning in this draft"),
-            Fault::TooLong { length, limit } => write!(f, "length {length} is over the limit of {limit}"),
+        write!(f, "{} at byte {}: {}", self.field, self.offset, self.fault)
+    }
+}
+
+/// What is wrong, without the field's name.
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Incomplete => f.write_str("the bytes end before it does"),
+            Self::Trailing(count) => write!(f, "{count} bytes follow the end"),
+            Self::Invalid(rule) | Self::Formatting(rule) => f.write_str(rule),
+            Self::Unknown(value) => write!(f, "{value:#x} has no meaning in this draft"),
+            Self::TooLong { length, limit } => write!(f, "length {length} is over the limit of {limit}"),
         }
     }
 }

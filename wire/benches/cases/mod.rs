@@ -7,7 +7,7 @@ use moqingbird_wire::buf::{Reader, Writer};
 use moqingbird_wire::list::{KeyValue, Value};
 use moqingbird_wire::model::{
     AuthorizationToken, Datagram, DatagramBody, Extensions, FetchItem, FetchObject, FullTrackName, Location,
-    Message, ObjectHeader, ObjectStatus, Publish, Request, RequestId, Subscribe, SubgroupHeader, SubgroupId,
+    Message, ObjectHeader, ObjectStatus, Publish, Request, RequestId, SubgroupHeader, SubgroupId, Subscribe,
     SubscriptionFilter, TrackAlias, TrackExtensions, TrackNamespace,
 };
 use moqingbird_wire::stream::{
@@ -16,7 +16,7 @@ use moqingbird_wire::stream::{
 use moqingbird_wire::{Assembler, Draft, Frame, Version};
 
 /// Visits every case that codes one value, with its name and what does it once.
-pub fn each_value(mut visit: impl FnMut(&str, &mut dyn FnMut())) {
+pub(crate) fn each_value(mut visit: impl FnMut(&str, &mut dyn FnMut())) {
     for version in Version::ALL {
         let draft = version.draft();
         message(draft, "SUBSCRIBE", &subscribe(), &mut visit);
@@ -152,15 +152,15 @@ fn eight_bytes(draft: &dyn Draft) -> Extensions {
 }
 
 /// A subgroup stream of objects of one size, as chunks of one size.
-pub struct Stream {
+pub(crate) struct Stream {
     draft: &'static dyn Draft,
     header: SubgroupHeader,
-    pub objects: u64,
+    pub(crate) objects: u64,
     chunks: Vec<Bytes>,
 }
 
 /// Every stream that is read: objects and chunks of these many bytes.
-pub fn streams() -> impl Iterator<Item = (String, Stream)> {
+pub(crate) fn streams() -> impl Iterator<Item = (String, Stream)> {
     let sizes = [100, 1024, 16 * 1024].into_iter().flat_map(|object| [(object, 1200), (object, 64 * 1024)]);
     Version::ALL.iter().flat_map(move |version| {
         sizes.clone().map(move |(object, chunk)| {
@@ -172,7 +172,7 @@ pub fn streams() -> impl Iterator<Item = (String, Stream)> {
 
 impl Stream {
     /// About 2 MiB.
-    pub fn new(draft: &'static dyn Draft, object: usize, chunk: usize) -> Self {
+    pub(crate) fn new(draft: &'static dyn Draft, object: usize, chunk: usize) -> Self {
         let header = SubgroupHeader {
             track_alias: TrackAlias(7),
             group_id: 300,
@@ -204,12 +204,12 @@ impl Stream {
     }
 
     /// The chunks, to be read once.
-    pub fn chunks(&self) -> Vec<Bytes> {
+    pub(crate) fn chunks(&self) -> Vec<Bytes> {
         self.chunks.clone()
     }
 
     /// Reads the stream to its end, giving each part of a payload to `take`: how many objects there were.
-    pub fn read(&self, chunks: Vec<Bytes>, mut take: impl FnMut(Bytes)) -> u64 {
+    pub(crate) fn read(&self, chunks: Vec<Bytes>, mut take: impl FnMut(Bytes)) -> u64 {
         let mut reader = SubgroupReader::new(self.draft, self.header, Stash::default());
         let mut objects = 0;
         for chunk in chunks {
@@ -226,7 +226,7 @@ impl Stream {
     }
 
     /// Reads the stream once, counting.
-    pub fn costs(&self) -> Costs {
+    pub(crate) fn costs(&self) -> Costs {
         let mut copied = 0;
         let (chunks, given) = (self.chunks(), self.chunks());
         let mut given = given.iter().peekable();
@@ -248,9 +248,9 @@ fn lies_within(part: &Bytes, chunk: &Bytes) -> bool {
 
 /// What reading a stream has cost, besides time.
 #[derive(Clone, Copy, Debug)]
-pub struct Costs {
-    pub objects: u64,
-    pub allocations: u64,
+pub(crate) struct Costs {
+    pub(crate) objects: u64,
+    pub(crate) allocations: u64,
     /// Bytes of payload that lie in no chunk that was pushed.
-    pub copied: u64,
+    pub(crate) copied: u64,
 }

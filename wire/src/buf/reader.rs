@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::integer;
-use super::observer::{Sight, Watch};
+use super::observer::{Field, FieldValue, Watch};
 use crate::error::{DecodeError, Fault};
 
 /// Reads fields from the front of a unit. Byte strings come out as slices of the same allocation.
@@ -35,6 +35,11 @@ impl<'a> Reader<'a> {
     /// Who watches, and counts bytes from `offset` of this unit on.
     pub(crate) fn watch_from(&self, offset: usize) -> Option<Watch<'a>> {
         self.watch.map(|watch| watch.from(offset))
+    }
+
+    /// The fields that have been told to the observer since this was last asked.
+    pub(crate) fn seen(&self) -> Vec<Field> {
+        self.watch.map(Watch::take).unwrap_or_default()
     }
 
     /// Bytes from the start of the unit to the cursor.
@@ -70,13 +75,13 @@ impl<'a> Reader<'a> {
     /// A variable-length integer.
     #[inline]
     pub fn varint(&mut self, field: &'static str) -> Result<u64, DecodeError> {
-        self.number(field, Sight::Number)
+        self.number(field, FieldValue::Number)
     }
 
     /// The number that tells a pair's type: its distance from `previous`.
     #[inline]
     pub(crate) fn key(&mut self, previous: u64, field: &'static str) -> Result<u64, DecodeError> {
-        self.number(field, |number| Sight::Key { key: previous.saturating_add(number), name: None })
+        self.number(field, |number| FieldValue::Key { key: previous.saturating_add(number), name: None })
     }
 
     /// Says by what name the draft calls the pair that was read last, whose type is `key`.
@@ -102,7 +107,13 @@ impl<'a> Reader<'a> {
     /// Two bytes, big-endian.
     #[inline]
     pub fn u16(&mut self, field: &'static str) -> Result<u16, DecodeError> {
-        Ok(u16::from_be_bytes([self.u8(field)?, self.u8(field)?]))
+        match self.open.get(self.at..).and_then(<[u8]>::first_chunk) {
+            Some(two) => {
+                self.at += 2;
+                Ok(u16::from_be_bytes(*two))
+            }
+            None => self.watched_u16(field),
+        }
     }
 
     /// The next `length` bytes, not copied.
@@ -124,7 +135,7 @@ impl<'a> Reader<'a> {
     #[inline]
     pub fn length(&mut self, limit: u64, field: &'static str) -> Result<u64, DecodeError> {
         let start = self.at;
-        let length = self.number(field, Sight::Length)?;
+        let length = self.number(field, FieldValue::Length)?;
         if length > limit {
             return Err(DecodeError::new(field, Fault::TooLong { length, limit }, start));
         }
@@ -148,7 +159,7 @@ impl<'a> Reader<'a> {
     pub fn rest(&mut self, field: &'static str) -> Bytes {
         let start = self.at;
         if self.watch.is_some() {
-            self.tell(field, self.remaining(), Sight::Bytes);
+            self.tell(field, self.remaining(), FieldValue::Bytes);
         }
         self.at = self.end;
         self.since(start)
@@ -182,14 +193,14 @@ impl<'a> Reader<'a> {
     fn number(
         &mut self,
         field: &'static str,
-        sight: impl FnOnce(u64) -> Sight,
+        told: impl FnOnce(u64) -> FieldValue,
     ) -> Result<u64, DecodeError> {
         match self.open.get(self.at..).and_then(integer::decode) {
             Some((value, length)) => {
                 self.at += length;
                 Ok(value)
             }
-            None => self.watched_number(field, sight),
+            None => self.watched_number(field, told),
         }
     }
 
@@ -197,14 +208,14 @@ impl<'a> Reader<'a> {
     fn watched_number(
         &mut self,
         field: &'static str,
-        sight: impl FnOnce(u64) -> Sight,
+        told: impl FnOnce(u64) -> FieldValue,
     ) -> Result<u64, DecodeError> {
         let left = &self.data[self.at..self.end];
         let Some((value, length)) = integer::decode(left) else {
             let length = left.first().map_or(1, |first| 1 << (first >> 6));
             return Err(self.incomplete(field, length));
         };
-        self.tell(field, length, sight(value));
+        self.tell(field, length, told(value));
         Ok(value)
     }
 
@@ -213,8 +224,18 @@ impl<'a> Reader<'a> {
         let Some(&byte) = self.data[self.at..self.end].first() else {
             return Err(self.incomplete(field, 1));
         };
-        self.tell(field, 1, Sight::Number(byte.into()));
+        self.tell(field, 1, FieldValue::Number(byte.into()));
         Ok(byte)
+    }
+
+    #[cold]
+    fn watched_u16(&mut self, field: &'static str) -> Result<u16, DecodeError> {
+        let Some(two) = self.data[self.at..self.end].first_chunk() else {
+            return Err(self.incomplete(field, 2));
+        };
+        let value = u16::from_be_bytes(*two);
+        self.tell(field, 2, FieldValue::Number(value.into()));
+        Ok(value)
     }
 
     #[cold]
@@ -222,17 +243,17 @@ impl<'a> Reader<'a> {
         if length > self.remaining() as u64 {
             return Err(self.incomplete(field, length));
         }
-        self.tell(field, length as usize, Sight::Bytes);
+        self.tell(field, length as usize, FieldValue::Bytes);
         Ok(())
     }
 
     /// Moves behind a field of `length` bytes and says what it holds.
     #[cold]
-    fn tell(&mut self, field: &'static str, length: usize, sight: Sight) {
+    fn tell(&mut self, field: &'static str, length: usize, told: FieldValue) {
         let start = self.at;
         self.at += length;
         if let Some(watch) = self.watch {
-            watch.see(field, start..self.at, sight);
+            watch.see(field, start..self.at, told);
         }
     }
 

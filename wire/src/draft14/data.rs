@@ -172,7 +172,11 @@ pub(super) fn datagram(r: &mut Reader<'_>) -> Result<Datagram, DecodeError> {
     let publisher_priority = Some(r.u8("Publisher Priority")?);
     let at = r.offset();
     let extensions = if kind & bit::EXTENSIONS != 0 { some_extensions(r)? } else { Extensions::NONE };
-    let body = if kind & bit::STATUS != 0 { status_body(r)? } else { DatagramBody::Payload(r.rest("Object Payload")) };
+    let body = if kind & bit::STATUS != 0 {
+        status_body(r)?
+    } else {
+        DatagramBody::Payload(r.rest("Object Payload"))
+    };
     if let DatagramBody::Status(status) = body {
         permits_extensions(status, &extensions, at)?;
     }

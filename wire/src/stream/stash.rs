@@ -205,6 +205,9 @@ mod tests {
     use super::Stash;
     use crate::buf::Reader;
     use crate::error::{DecodeError, Fault};
+    use crate::model::Extensions;
+    use crate::stream::SubgroupCursor;
+    use crate::version::Version;
 
     /// A length in two bytes, then as many: what stands here for a header with extension headers.
     fn block(r: &mut Reader<'_>) -> Result<Bytes, DecodeError> {
@@ -275,6 +278,68 @@ mod tests {
             }
         });
         assert!(info.bytes_max < 2 * 30_000 + 1_000, "{} bytes", info.bytes_max);
+    }
+
+    /// An object of 65 KB of extension headers in two pairs, each a byte string.
+    fn long_object() -> Bytes {
+        let mut bytes = BytesMut::from(&[0x00][..]);
+        bytes.put_u32(0x8000_0000 | (2 * 32_505));
+        for key in [0x21, 0x02] {
+            bytes.put_u8(key);
+            bytes.put_u32(0x8000_0000 | 32_500);
+            bytes.put_bytes(1, 32_500);
+        }
+        bytes.put_u8(0x05);
+        bytes.freeze()
+    }
+
+    #[test]
+    fn a_long_header_is_decoded_as_often_as_it_has_fields_however_it_is_cut() {
+        let (version, whole) = (Version::Draft16, long_object());
+        let place = SubgroupCursor { extensions: true, previous: None };
+        for cut in [1, 7, 1_200] {
+            let mut stash = Stash::default();
+            let (mut attempts, mut read) = (0, None);
+            for at in (0..whole.len()).step_by(cut) {
+                assert_eq!(read, None);
+                stash.push(whole.slice(at..whole.len().min(at + cut)));
+                let decode = |r: &mut Reader<'_>| {
+                    attempts += 1;
+                    version.draft().decode_object(&place, r)
+                };
+                read = stash.header(decode).unwrap();
+            }
+            assert_eq!(read.unwrap().payload_length, 5, "cuts of {cut}");
+            assert!(attempts <= 5, "cuts of {cut}: {attempts} attempts");
+        }
+    }
+
+    #[test]
+    fn extension_headers_over_the_limit_are_refused_before_they_come() {
+        let place = SubgroupCursor { extensions: true, previous: None };
+        let (limit, length) = (Extensions::MAX_BYTES, Extensions::MAX_BYTES + 1);
+        for version in Version::ALL {
+            let mut bytes = BytesMut::from(&[0x00][..]);
+            bytes.put_u32(0x8000_0000 | length as u32);
+            let mut stash = Stash::from(bytes.freeze());
+            let error = stash.header(|r| version.draft().decode_object(&place, r)).unwrap_err();
+            assert_eq!(error.fault, Fault::TooLong { length, limit }, "{version}");
+        }
+    }
+
+    #[test]
+    fn a_decoder_that_does_not_say_what_it_lacks_is_asked_again_at_every_byte() {
+        let four = |r: &mut Reader<'_>| match r.remaining() {
+            4 => r.bytes(4, "all"),
+            _ => Err(r.error("all", Fault::Incomplete)),
+        };
+        let mut stash = Stash::default();
+        for _ in 0..3 {
+            stash.push(Bytes::from_static(b"x"));
+            assert_eq!(stash.header(four), Ok(None));
+        }
+        stash.push(Bytes::from_static(b"x"));
+        assert_eq!(stash.header(four), Ok(Some(Bytes::from_static(b"xxxx"))));
     }
 
     #[test]
