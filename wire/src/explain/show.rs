@@ -54,13 +54,20 @@ impl Explanation {
     }
 
     fn trouble(&self, trouble: &Trouble, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Trouble { field, offset, rule, consequence } = trouble;
+        let offset = trouble.offset;
         let row = offset - offset % DUMP;
         let bytes = &self.bytes[row..self.bytes.len().min(row + DUMP)];
-        writeln!(f, "error: {field} at byte {offset}: {rule}")?;
+        writeln!(f, "error: {trouble}")?;
         writeln!(f, "{row:6}  {}", hex(bytes))?;
         writeln!(f, "{:1$}^^", "", 8 + 3 * (offset - row))?;
-        writeln!(f, "{consequence}")
+        writeln!(f, "{}", trouble.consequence)
+    }
+}
+
+/// Field, place and rule, in one line.
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at byte {}: {}", self.field, self.offset, self.rule)
     }
 }
 
