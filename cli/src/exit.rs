@@ -71,7 +71,8 @@ pub(crate) fn usage(error: &clap::Error) -> ExitCode {
 /// What clap says on several lines: the error, what was missing, tips; then usage, which `--help` tells better.
 fn one_line(text: &str) -> String {
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    let told: Vec<_> = lines.take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more")).collect();
+    let told: Vec<_> =
+        lines.take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more")).collect();
     let line = told.join(" ").replace(" tip:", "; tip:");
     let line = line.strip_prefix("error: ").unwrap_or(&line);
     if line.contains("--help") { line.to_owned() } else { format!("{line}; --help tells more") }
@@ -93,7 +94,8 @@ mod tests {
         let line = "the following required arguments were not provided: <URL> <TRACK>; --help tells more";
         assert_eq!(one_line(missing), line);
         let tip = "error: unexpected argument '--bnd' found\n\n  tip: a similar argument exists: '--bind'\n\nUsage: x\n";
-        let line = "unexpected argument '--bnd' found; tip: a similar argument exists: '--bind'; --help tells more";
+        let line =
+            "unexpected argument '--bnd' found; tip: a similar argument exists: '--bind'; --help tells more";
         assert_eq!(one_line(tip), line);
     }
 }
