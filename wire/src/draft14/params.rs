@@ -131,8 +131,8 @@ const fn name(key: u64) -> Option<&'static str> {
     })
 }
 
-/// Reads a list, giving each parameter to `take`; `name` tells what a type is called. The count is what it must be: pairs that are not counted are left to
-/// whoever reads on.
+/// Reads a list, giving each parameter to `take`; `name` tells what a type is called. The count is what it must be:
+/// pairs that are not counted are left to whoever reads on.
 pub(super) fn each(
     r: &mut Reader<'_>,
     field: &'static str,

@@ -68,11 +68,12 @@ impl Stash {
             let read = decode(&mut r);
             let (used, needed) = (r.offset(), r.needed());
             match read {
-                Err(error) if error.is_incomplete() => self.set_aside(needed),
-                read => {
+                Ok(value) => {
                     self.consume(used);
-                    return read.map(Some);
+                    return Ok(Some(value));
                 }
+                Err(error) if !error.is_incomplete() => return Err(error),
+                Err(_) => self.set_aside(needed),
             }
         }
         self.straddling(decode)
@@ -155,11 +156,12 @@ impl Stash {
                 continue;
             }
             match self.read_gathered(&mut decode) {
-                Err(error) if error.is_incomplete() => {}
-                read => {
+                Ok(value) => {
                     self.gathered.clear();
-                    return read.map(Some);
+                    return Ok(Some(value));
                 }
+                Err(error) if !error.is_incomplete() => return Err(error),
+                Err(_) => {}
             }
         }
         match self.finished {
