@@ -38,7 +38,8 @@ async fn a_thousand_lines_arrive_in_order_between_all_drafts_and_transports() {
             let more = ["--draft", publisher_draft, "--group-size", "30"];
             let mut publisher = publisher(&relay.url(publisher_scheme), &name, &more).await;
             publisher.feed(sent.clone());
-            let received = run(&["sub", &relay.url(scheme), &name, "track", "--insecure", "--draft", draft]).await;
+            let received =
+                run(&["sub", &relay.url(scheme), &name, "track", "--insecure", "--draft", draft]).await;
             assert_eq!(received.status, 0, "{name}: {}", received.err);
             assert!(received.out == sent, "{name}: {} lines came", received.out.lines().count());
             assert_eq!(publisher.end().await.status, 0, "{name}");
@@ -52,9 +53,11 @@ async fn lines_of_a_group_each_arrive_in_order() {
     let sent = lines(3_000);
     for (draft, scheme) in PEERS {
         let name = format!("groups/{draft}-{scheme}");
-        let mut publisher = publisher(&relay.url(scheme), &name, &["--group-size", "1", "--draft", draft]).await;
+        let mut publisher =
+            publisher(&relay.url(scheme), &name, &["--group-size", "1", "--draft", draft]).await;
         publisher.feed(sent.clone());
-        let received = run(&["sub", &relay.url(scheme), &name, "track", "--insecure", "--draft", draft]).await;
+        let received =
+            run(&["sub", &relay.url(scheme), &name, "track", "--insecure", "--draft", draft]).await;
         assert_eq!(received.status, 0, "{name}: {}", received.err);
         assert!(received.out == sent, "{name}: {} lines came", received.out.lines().count());
         assert_eq!(publisher.end().await.status, 0, "{name}");
@@ -178,7 +181,8 @@ async fn a_reader_of_stdout_that_goes_away_ends_the_subscriber_quietly() {
 async fn the_clock_ticks() {
     let relay = Relay::start(&[]).await;
     for (draft, scheme) in [("14", "moqt"), ("16", "https")] {
-        let mut publisher = Running::start(&["clock", "pub", &relay.url(scheme), "--insecure", "--draft", draft]);
+        let mut publisher =
+            Running::start(&["clock", "pub", &relay.url(scheme), "--insecure", "--draft", draft]);
         publisher.said(READY).await;
         let received = run(&["clock", "sub", &relay.url("moqt"), "--insecure", "--count", "2"]).await;
         assert_eq!(received.status, 0, "{}", received.err);

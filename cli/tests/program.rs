@@ -39,8 +39,11 @@ async fn a_relay_listens_at_each_address_that_it_is_given() {
     let mut relay = common::Running::start(&["relay", "--bind", "127.0.0.1:0", "--bind", "127.0.0.2:0"]);
     let line = relay.line().await;
     let addresses = line.split(' ').nth(1).unwrap();
-    assert!(matches!(addresses.split(',').collect::<Vec<_>>()[..], [one, two]
-        if one.starts_with("127.0.0.1:") && two.starts_with("127.0.0.2:")), "{line}");
+    assert!(
+        matches!(addresses.split(',').collect::<Vec<_>>()[..], [one, two]
+        if one.starts_with("127.0.0.1:") && two.starts_with("127.0.0.2:")),
+        "{line}"
+    );
 }
 
 #[tokio::test]
@@ -54,7 +57,8 @@ async fn interop_has_the_exit_statuses_of_the_runner() {
 #[tokio::test]
 async fn interop_runs_against_a_relay_and_keeps_logs_off_stdout() {
     let relay = Relay::start(&[]).await;
-    let output = run(&["interop", "-v", "-r", &relay.url("https"), "--tls-disable-verify", "-t", "setup-only"]).await;
+    let output =
+        run(&["interop", "-v", "-r", &relay.url("https"), "--tls-disable-verify", "-t", "setup-only"]).await;
     assert_eq!(output.status, 0, "{}", output.out);
     assert!(output.out.starts_with("TAP version 14\n") && output.out.contains("\nok 1 - setup-only\n"));
     assert!(output.err.contains("CERTIFICATE VERIFICATION IS OFF"), "{}", output.err);

@@ -5,9 +5,7 @@ use std::time::Duration;
 
 use moqingbird::session::Closed;
 use moqingbird::wire::model::{RequestKind, SessionErrorCode};
-use moqingbird::{
-    ClientOptions, ConnectFailure, RequestFailed, ServerUrl, Session, SessionError, Version,
-};
+use moqingbird::{ClientOptions, ConnectFailure, RequestFailed, ServerUrl, Session, SessionError, Version};
 use tokio::time::{Instant, timeout_at};
 
 use crate::names;
@@ -121,7 +119,9 @@ impl Context {
     ) -> Result<T, Failure> {
         let now = Instant::now();
         let deadline = self.deadline_of(limit);
-        timeout_at(deadline, future).await.map_err(|_| timeout(expected, deadline.saturating_duration_since(now)))
+        timeout_at(deadline, future)
+            .await
+            .map_err(|_| timeout(expected, deadline.saturating_duration_since(now)))
     }
 
     /// Watches a session that the peer must not close on account of what it was just told.
@@ -194,7 +194,9 @@ pub(crate) fn request_failure(
     failed: &RequestFailed,
 ) -> Failure {
     match failed {
-        RequestFailed::Rejected(_) => mismatch(&expected, declined(version, kind, failed), failed.to_string()),
+        RequestFailed::Rejected(_) => {
+            mismatch(&expected, declined(version, kind, failed), failed.to_string())
+        }
         RequestFailed::Closed(closed) => closed_failure(&expected, closed),
         _ => mismatch(&expected, "nothing", format!("the {kind} was not sent: {failed}")),
     }

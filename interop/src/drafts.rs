@@ -47,7 +47,8 @@ impl FromStr for Drafts {
     type Err = DraftsError;
 
     fn from_str(list: &str) -> Result<Self, DraftsError> {
-        let version = |number| Version::from_number(number).ok_or_else(|| DraftsError::NotSpoken(number.to_string()));
+        let version =
+            |number| Version::from_number(number).ok_or_else(|| DraftsError::NotSpoken(number.to_string()));
         let versions = numbers(list)?.into_iter().map(version).collect::<Result<_, _>>()?;
         Self::newest_first(versions).ok_or_else(|| DraftsError::NotADraft(list.to_owned()))
     }

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 
 use moqingbird::{
-    BindError, CertificateHash, ClientOptions, Server, ServerOptions, ServerUrl, ServerUrlError, TransportKind, Trust,
-    Version,
+    BindError, CertificateHash, ClientOptions, Server, ServerOptions, ServerUrl, ServerUrlError,
+    TransportKind, Trust, Version,
 };
 use moqingbird_relay::{Relay, RelayOptions};
 use tokio::task::JoinHandle;

@@ -104,10 +104,8 @@ pub fn embedded_points(case: Option<&'static Case>, drafts: &[Version], relay: &
                 } else {
                     format!("{publisher} to {subscriber}")
                 };
-                let targets = Targets::new(
-                    relay.target(transport, publisher),
-                    relay.target(transport, subscriber),
-                );
+                let targets =
+                    Targets::new(relay.target(transport, publisher), relay.target(transport, subscriber));
                 points.push(Point { name: format!("{} ({which}, {transport})", case.name), case, targets });
             }
         }

@@ -75,7 +75,9 @@ impl<'a> Runner<'a> {
             match report.verdict.as_ref().err().map(|failure| failure.cause) {
                 Some(Cause::Hopeless) => {
                     summary.bailed_out = true;
-                    tap.bail_out(&report.verdict.map_err(|failure| failure.message).unwrap_or_else(|why| why))?;
+                    tap.bail_out(
+                        &report.verdict.map_err(|failure| failure.message).unwrap_or_else(|why| why),
+                    )?;
                     break;
                 }
                 Some(Cause::Silence) => silent += 1,
@@ -88,7 +90,10 @@ impl<'a> Runner<'a> {
 
 impl fmt::Debug for Runner<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Runner").field("points", &self.points).field("limit", &self.limit).finish_non_exhaustive()
+        f.debug_struct("Runner")
+            .field("points", &self.points)
+            .field("limit", &self.limit)
+            .finish_non_exhaustive()
     }
 }
 

@@ -89,7 +89,9 @@ impl fmt::Display for SettingsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Usage(line) => f.write_str(line),
-            Self::UnknownCase(name) => write!(f, "there is no case `{name}`: `--list` prints those that there are"),
+            Self::UnknownCase(name) => {
+                write!(f, "there is no case `{name}`: `--list` prints those that there are")
+            }
             Self::UnknownDraft(error) => error.fmt(f),
         }
     }
@@ -102,7 +104,8 @@ mod tests {
     use super::*;
 
     fn resolve(args: &Args, vars: &[(&str, &str)]) -> Result<Settings, SettingsError> {
-        let env = |name: &str| vars.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+        let env =
+            |name: &str| vars.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
         Settings::resolve(args, &env)
     }
 
@@ -140,7 +143,8 @@ mod tests {
 
     #[test]
     fn moqt_draft_goes_before_draft() {
-        let settings = resolve(&Args::default(), &[("DRAFT", "14"), ("MOQT_DRAFT", "draft-18,draft-16")]).unwrap();
+        let settings =
+            resolve(&Args::default(), &[("DRAFT", "14"), ("MOQT_DRAFT", "draft-18,draft-16")]).unwrap();
         assert_eq!(settings.drafts.to_string(), "draft-16");
     }
 
@@ -171,8 +175,12 @@ mod tests {
     #[test]
     fn what_cannot_be_used_is_named() {
         let of = |vars: &[(&str, &str)]| resolve(&Args::default(), vars).unwrap_err();
-        assert!(matches!(of(&[("RELAY_URL", "moqt://")]), SettingsError::Usage(line) if line.contains("`moqt://`")));
-        assert!(matches!(of(&[("TESTCASE", "nonesuch")]), SettingsError::UnknownCase(name) if name == "nonesuch"));
+        assert!(
+            matches!(of(&[("RELAY_URL", "moqt://")]), SettingsError::Usage(line) if line.contains("`moqt://`"))
+        );
+        assert!(
+            matches!(of(&[("TESTCASE", "nonesuch")]), SettingsError::UnknownCase(name) if name == "nonesuch")
+        );
         assert!(matches!(of(&[("MOQT_DRAFT", "draft-18")]), SettingsError::UnknownDraft(_)));
         assert!(matches!(of(&[("MOQT_DRAFT", "new")]), SettingsError::Usage(_)));
     }

@@ -150,7 +150,9 @@ mod tests {
 
     #[test]
     fn words_are_plain() {
-        for word in ["timeout", "PUBLISH_NAMESPACE_OK", "draft-16", "84ee7793841adcadd926a1baf1c677cc", "moq-00"] {
+        for word in
+            ["timeout", "PUBLISH_NAMESPACE_OK", "draft-16", "84ee7793841adcadd926a1baf1c677cc", "moq-00"]
+        {
             assert_eq!(scalar(word), word);
         }
     }

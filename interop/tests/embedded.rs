@@ -45,7 +45,10 @@ async fn a_relay_that_stops_between_two_cases_fails_the_rest() {
     let out = String::from_utf8(out).unwrap();
     assert_valid(&out);
     assert_eq!(count(&out), Counts { passed: 5, failed: 23, skipped: 0 }, "{out}");
-    assert_eq!(out.lines().skip_while(|line| !line.contains("ok 6 ")).filter(|line| line.starts_with("ok")).count(), 0);
+    assert_eq!(
+        out.lines().skip_while(|line| !line.contains("ok 6 ")).filter(|line| line.starts_with("ok")).count(),
+        0
+    );
     assert_eq!(summary.status(), FAILED);
     assert!(begun.elapsed() < Duration::from_secs(30));
 }
@@ -65,7 +68,9 @@ async fn with_a_relay_the_standard_cases_run_once_and_the_newest_draft_is_negoti
         let output = run(&["--relay", &url, "--tls-disable-verify"], &[]).await;
         assert_eq!(output.status, PASSED, "{}", output.out);
         assert_eq!(count(&output.out), Counts { passed: 6, failed: 0, skipped: 0 });
-        assert!(output.out.contains("moqt_version: draft-16") && !output.out.contains("moqt_version: draft-14"));
+        assert!(
+            output.out.contains("moqt_version: draft-16") && !output.out.contains("moqt_version: draft-14")
+        );
     }
 }
 

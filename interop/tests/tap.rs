@@ -51,7 +51,11 @@ fn written(points: &[Report]) -> String {
 fn a_run_is_written_as_the_contract_has_it() {
     use TransportKind::{Quic, WebTransport};
     let points = [
-        report("setup-only", vec![session(Role::Client, Quic, Version::Draft16)], Ok("SERVER_SETUP".to_owned())),
+        report(
+            "setup-only",
+            vec![session(Role::Client, Quic, Version::Draft16)],
+            Ok("SERVER_SETUP".to_owned()),
+        ),
         report(
             "announce-only",
             vec![session(Role::Client, WebTransport, Version::Draft14)],
@@ -93,7 +97,8 @@ fn the_golden_files_are_valid_and_counted_by_the_runner_as_they_are_meant() {
 #[test]
 fn no_text_from_outside_is_taken_for_a_point_or_a_directive() {
     let evil = "x\nok 7 - injected\nnot ok 8\n| ok 9 # SKIP # TODO";
-    let tap = written(&[report(evil, vec![], failure(evil, evil)), report(evil, vec![], Ok(evil.to_owned()))]);
+    let tap =
+        written(&[report(evil, vec![], failure(evil, evil)), report(evil, vec![], Ok(evil.to_owned()))]);
     assert_valid(&tap);
     assert_eq!(count(&tap), Counts { passed: 1, failed: 1, skipped: 0 });
 }

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use moqingbird::wire::model::{
-    FullTrackName, Location, Publish, SessionErrorCode, Subscribe, SubscriptionFilter, TrackAlias, TrackExtensions,
+    FullTrackName, Location, Publish, SessionErrorCode, Subscribe, SubscriptionFilter, TrackAlias,
+    TrackExtensions,
 };
 use moqingbird::{Server, Session};
 use tokio::runtime::Handle;

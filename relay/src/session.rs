@@ -156,12 +156,7 @@ fn is_past(filter: Option<SubscriptionFilter>, largest: Option<Location>) -> boo
 }
 
 impl Entry {
-    async fn copy(
-        &self,
-        publication: moqingbird::Publication,
-        track: &Track,
-        reader: Reader,
-    ) {
+    async fn copy(&self, publication: moqingbird::Publication, track: &Track, reader: Reader) {
         let (shared, request) = (&self.shared, self.request);
         let tell = |forward| shared.input(Input::Forward { request, forward });
         let served = track::serve(publication, track, reader, shared.options.max_subgroups, tell).await;

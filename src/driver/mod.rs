@@ -31,8 +31,8 @@ use crate::transport::Connection;
 pub(crate) use cell::{Broken, SendCell};
 pub(crate) use changes::{Change, Changes};
 pub(crate) use listener::{End, Incoming, Listening, Note, Status};
-pub(crate) use shared::{DataStream, Shared};
 use shared::Intake;
+pub(crate) use shared::{DataStream, Shared};
 
 /// How long a stream of the peer may stay silent. Longer than SETUP may take, which has a code of its own.
 const OPENING_TIMEOUT: Duration = Duration::from_secs(20);

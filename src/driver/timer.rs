@@ -60,7 +60,12 @@ pub(super) async fn see_off(shared: Arc<Shared>) {
 }
 
 /// Closes a connection behind the control messages that were written before.
-pub(super) async fn close(shared: Arc<Shared>, code: u32, reason: String, lanes: HashMap<StreamId, LaneHandle>) {
+pub(super) async fn close(
+    shared: Arc<Shared>,
+    code: u32,
+    reason: String,
+    lanes: HashMap<StreamId, LaneHandle>,
+) {
     let flushed = async {
         for lane in lanes.values() {
             lane.flushed().await;

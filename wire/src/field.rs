@@ -128,11 +128,17 @@ pub(crate) fn write_reason(w: &mut Writer, reason: &ReasonPhrase) -> Result<(), 
 #[inline]
 pub(crate) fn extension_headers(r: &mut Reader<'_>, keys: Keys) -> Result<Extensions, DecodeError> {
     const FIELD: &str = "Extension Headers";
-    let length = r.varint("Extension Headers Length")?;
-    if length > r.remaining() as u64 {
-        return Err(unfinished_pairs(r.clone(), keys, FIELD));
-    }
-    Extensions::decode(&mut r.take(length, FIELD)?, keys, FIELD)
+    let length = r.length(Extensions::MAX_BYTES, "Extension Headers Length")?;
+    let mut block = r.take(length, FIELD).map_err(|_| unfinished_pairs(r.clone(), keys, FIELD))?;
+    Extensions::decode(&mut block, keys, FIELD)
+}
+
+pub(crate) fn write_extension_headers(
+    w: &mut Writer,
+    extensions: &Extensions,
+    keys: Keys,
+) -> Result<(), EncodeError> {
+    w.prefixed(&extensions.respelled(keys)?, Extensions::MAX_BYTES, "Extension Headers")
 }
 
 /// Why pairs of which the end is missing cannot be read: one that is wrong already, rather than a wait for bytes that

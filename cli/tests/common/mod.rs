@@ -23,7 +23,9 @@ pub(crate) struct Output {
 /// A command line without the caller's settings; killed when dropped.
 pub(crate) fn moqt(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_moqt"));
-    for variable in ["RUST_LOG", "RELAY_URL", "TESTCASE", "MOQT_DRAFT", "DRAFT", "TLS_DISABLE_VERIFY", "VERBOSE"] {
+    for variable in
+        ["RUST_LOG", "RELAY_URL", "TESTCASE", "MOQT_DRAFT", "DRAFT", "TLS_DISABLE_VERIFY", "VERBOSE"]
+    {
         command.env_remove(variable);
     }
     command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
@@ -32,7 +34,8 @@ pub(crate) fn moqt(args: &[&str]) -> Command {
 
 /// Runs a command line to its end.
 pub(crate) async fn run(args: &[&str]) -> Output {
-    let output = timeout(LIMIT, moqt(args).output()).await.unwrap_or_else(|_| panic!("{args:?} does not end"));
+    let output =
+        timeout(LIMIT, moqt(args).output()).await.unwrap_or_else(|_| panic!("{args:?} does not end"));
     let output = output.unwrap();
     Output { status: code(output.status), out: text(output.stdout), err: text(output.stderr) }
 }

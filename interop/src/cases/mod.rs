@@ -12,8 +12,8 @@ mod subscribe_error;
 use std::pin::Pin;
 use std::time::Duration;
 
-use crate::report::{Role, Verdict};
 use crate::Context;
+use crate::report::{Role, Verdict};
 
 /// A case: what it is called, how long it may take, which sessions it has, and how it is run.
 #[derive(Debug)]

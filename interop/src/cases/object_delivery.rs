@@ -6,8 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use moqingbird::wire::list::{KeyValue, Keys, Value};
 use moqingbird::wire::model::{
-    Extensions, FullTrackName, Location, ObjectHeader, ObjectStatus, PublishDoneCode, RequestKind, SubgroupId,
-    Subscribe,
+    Extensions, FullTrackName, Location, ObjectHeader, ObjectStatus, PublishDoneCode, RequestKind,
+    SubgroupId, Subscribe,
 };
 use moqingbird::{
     Delivery, IncomingRequest, Publication, PublicationError, Session, SubgroupOptions, Subscription,
@@ -163,13 +163,15 @@ async fn send(publication: Publication) -> Result<(), PublicationError> {
 
 /// Everything until PUBLISH_DONE, which must say that the track has ended.
 async fn receive(mut subscription: Subscription) -> Result<BTreeMap<Location, Content>, Failure> {
-    let closed = |error: &dyn std::fmt::Display| mismatch("PUBLISH_DONE", "session closed", error.to_string());
+    let closed =
+        |error: &dyn std::fmt::Display| mismatch("PUBLISH_DONE", "session closed", error.to_string());
     let mut track = BTreeMap::new();
     while let Some(delivery) = subscription.next().await.map_err(|error| closed(&error))? {
         let Delivery::Subgroup(mut stream) = delivery else {
             return Err(mismatch("objects on subgroup streams", "datagram", "the relay sent a datagram"));
         };
-        let broken = |error: &dyn std::fmt::Display| mismatch("subgroup to its end", "reset", error.to_string());
+        let broken =
+            |error: &dyn std::fmt::Display| mismatch("subgroup to its end", "reset", error.to_string());
         while let Some(object) = stream.next_object().await.map_err(|error| broken(&error))? {
             let content = Content {
                 subgroup: stream.subgroup_id().unwrap_or(object.location.object),
@@ -178,14 +180,24 @@ async fn receive(mut subscription: Subscription) -> Result<BTreeMap<Location, Co
                 payload: object.payload,
             };
             if track.insert(object.location, content).is_some() {
-                return Err(mismatch("each object once", "duplicate", format!("{} came twice", object.location)));
+                return Err(mismatch(
+                    "each object once",
+                    "duplicate",
+                    format!("{} came twice", object.location),
+                ));
             }
         }
     }
     match subscription.done().map(|done| done.code) {
         Some(PublishDoneCode::TrackEnded) => Ok(track),
-        Some(code) => Err(mismatch("PUBLISH_DONE TRACK_ENDED", format!("PUBLISH_DONE {code}"), "another status came")),
-        None => Err(mismatch("PUBLISH_DONE TRACK_ENDED", "nothing", "the subscription ended without PUBLISH_DONE")),
+        Some(code) => {
+            Err(mismatch("PUBLISH_DONE TRACK_ENDED", format!("PUBLISH_DONE {code}"), "another status came"))
+        }
+        None => Err(mismatch(
+            "PUBLISH_DONE TRACK_ENDED",
+            "nothing",
+            "the subscription ended without PUBLISH_DONE",
+        )),
     }
 }
 
@@ -194,7 +206,9 @@ fn compare(sent: &BTreeMap<Location, Content>, received: &BTreeMap<Location, Con
     for (location, content) in sent {
         let (received, message) = match received.get(location) {
             Some(other) if other == content => continue,
-            Some(other) => ("another object", format!("{location} differs in its {}", difference(content, other))),
+            Some(other) => {
+                ("another object", format!("{location} differs in its {}", difference(content, other)))
+            }
             None => ("fewer objects", format!("{location} did not come")),
         };
         return Err(mismatch(&count, received, message));

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use moqingbird::wire::model::{RequestKind, Subscribe};
 use moqingbird::RequestFailed;
+use moqingbird::wire::model::{RequestKind, Subscribe};
 use tokio::time::sleep;
 
 use super::{Case, steps};

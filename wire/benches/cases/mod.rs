@@ -97,6 +97,7 @@ fn fetch_item(draft: &dyn Draft, visit: &mut impl FnMut(&str, &mut dyn FnMut()))
         location: Some(Location::new(300, 6)),
         subgroup_id: Some(2),
         publisher_priority: Some(128),
+        after_datagram: false,
     };
     let item = FetchItem::Object(FetchObject {
         location: Location::new(300, 7),

@@ -229,9 +229,7 @@ fn status_body(r: &mut Reader<'_>) -> Result<DatagramBody, DecodeError> {
 /// Extension headers on streams, where a length of 0 is legal (draft-14 §10.4.2, §10.4.4).
 #[inline]
 fn extensions(r: &mut Reader<'_>) -> Result<Extensions, DecodeError> {
-    let length = r.length(Extensions::MAX_BYTES, "Extension Headers Length")?;
-    let mut block = r.take(length, "Extension Headers")?;
-    Extensions::decode(&mut block, Keys::Absolute, "Extension Headers")
+    field::extension_headers(r, Keys::Absolute)
 }
 
 /// The extension headers of a datagram whose type announces some: the length is not 0 (draft-14 §10.3.1).
@@ -246,8 +244,7 @@ fn some_extensions(r: &mut Reader<'_>) -> Result<Extensions, DecodeError> {
 }
 
 fn write_extensions(w: &mut Writer, extensions: &Extensions) -> Result<(), EncodeError> {
-    let block = extensions.respelled(Keys::Absolute)?;
-    w.prefixed(&block, Extensions::MAX_BYTES, "Extension Headers")
+    field::write_extension_headers(w, extensions, Keys::Absolute)
 }
 
 /// Object Payload Length, and Object Status if it is 0 (draft-14 §10.4.2, §10.4.4).

@@ -2,7 +2,8 @@
 
 use crate::buf::{Reader, Writer, integer};
 use crate::error::{DecodeError, EncodeError, Fault};
-use crate::list::{Keys, Pairs};
+use crate::field;
+use crate::list::Keys;
 use crate::model::{
     Datagram, DatagramBody, Extensions, ObjectHeader, ObjectStatus, Opening, RequestId, SubgroupHeader,
     SubgroupId, TrackAlias,
@@ -142,31 +143,11 @@ pub(super) fn successor(
 /// Extension Headers behind their length (§10.2.1.2).
 #[inline]
 pub(super) fn extensions(r: &mut Reader<'_>) -> Result<Extensions, DecodeError> {
-    const FIELD: &str = "Extension Headers";
-    let length = r.length(Extensions::MAX_BYTES, "Extension Headers Length")?;
-    let mut block = r.take(length, FIELD).map_err(|_| unfinished(r.clone(), FIELD))?;
-    Extensions::decode(&mut block, Keys::Delta, FIELD)
-}
-
-/// Why extension headers of which the end is missing cannot be read: a pair that is wrong already, rather than wait for
-/// bytes that cannot mend it.
-#[cold]
-fn unfinished(mut r: Reader<'_>, field: &'static str) -> DecodeError {
-    let start = r.offset();
-    let mut pairs = Pairs::new(Keys::Delta);
-    loop {
-        if let Err(error) = pairs.skip(&mut r, field) {
-            return match error.is_incomplete() {
-                true => DecodeError::new(field, Fault::Incomplete, start),
-                false => error,
-            };
-        }
-    }
+    field::extension_headers(r, Keys::Delta)
 }
 
 pub(super) fn write_extensions(extensions: &Extensions, w: &mut Writer) -> Result<(), EncodeError> {
-    let block = extensions.respelled(Keys::Delta)?;
-    w.prefixed(&block, Extensions::MAX_BYTES, "Extension Headers")
+    field::write_extension_headers(w, extensions, Keys::Delta)
 }
 
 /// An Object Status (§10.2.1.1); only Normal objects have extensions (§10.2.1.2).

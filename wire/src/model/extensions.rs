@@ -83,7 +83,7 @@ impl Extensions {
     /// How many bytes the block has as it is spelled.
     #[inline]
     pub fn byte_length(&self) -> usize {
-        self.block.len()
+        self.block().len()
     }
 
     /// The pairs, in the order in which they stand.

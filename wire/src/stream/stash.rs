@@ -10,10 +10,6 @@ use crate::error::{DecodeError, Fault};
 /// Up to how many bytes a gathered header is cheaper to copy once more than to allocate for.
 const SHORT: usize = 128;
 
-/// How many bytes a header may have that does not come in one chunk. The drafts set no limit to the extension headers of an
-/// object; what is gathered of them has left the transport's flow control, so that a limit is needed.
-const LONGEST: usize = 1 << 20;
-
 /// Chunks as they came. Payload leaves as slices of them; only a header that straddles chunks is gathered.
 #[derive(Debug, Default)]
 pub struct Stash {
@@ -58,7 +54,7 @@ impl Stash {
     /// What `decode` reads from the front; `None` until it is all there.
     ///
     /// # Errors
-    /// What `decode` answers, `Incomplete` only if FIN has arrived; or the header is longer than [`LONGEST`].
+    /// What `decode` answers, `Incomplete` only if FIN has arrived.
     #[inline]
     pub(super) fn header<T>(
         &mut self,
@@ -342,18 +338,6 @@ mod tests {
         }
         stash.push(Bytes::from_static(b"x"));
         assert_eq!(stash.header(four), Ok(Some(Bytes::from_static(b"xxxx"))));
-    }
-
-    #[test]
-    fn a_header_without_end_is_refused_and_not_gathered() {
-        let endless = |r: &mut Reader<'_>| r.bytes(1 << 40, "block");
-        let chunk = Bytes::from(vec![0; 60_000]);
-        let mut stash = Stash::default();
-        let refused = (0..1_000).find_map(|_| {
-            stash.push(chunk.clone());
-            stash.header(endless).err()
-        });
-        assert!(matches!(refused.unwrap().fault, Fault::TooLong { .. }));
     }
 
     #[test]
