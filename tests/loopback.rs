@@ -16,10 +16,10 @@ use moqingbird::wire::model::{
     SessionErrorCode, Subscribe, SubscribeNamespace, TrackAlias, TrackExtensions, extension,
 };
 use moqingbird::{
-    Delivery, IncomingRequest, IncomingSubgroup, NamespaceEvent, Publication, PublicationError,
-    RequestFailed, Session, SubgroupError, SubgroupOptions, Subscription, TrackInfo,
+    Delivery, IncomingRequest, NamespaceEvent, PublicationError, RequestFailed, SubgroupError,
+    SubgroupOptions,
 };
-use net::{Ends, namespace, track};
+use net::{Ends, namespace, next_subgroup, object, options, subscribed, track};
 
 mod in_each {
     everywhere! {
@@ -430,36 +430,6 @@ async fn many_subscriptions_at_once_are_all_answered(Ends { client, server, .. }
         }
     };
     tokio::join!(declines, asks);
-}
-
-/// The client subscribes to the server's track.
-async fn subscribed(client: &Session, server: &Session) -> (Subscription, Publication) {
-    let accepts = async {
-        let IncomingRequest::Subscribe(request) = server.next_request().await.unwrap() else { panic!() };
-        request.accept(TrackInfo::default()).unwrap()
-    };
-    let (subscription, publication) = tokio::join!(client.subscribe(Subscribe::new(track())), accepts);
-    (subscription.unwrap(), publication)
-}
-
-async fn next_subgroup(subscription: &mut Subscription) -> IncomingSubgroup {
-    match subscription.next().await.unwrap() {
-        Some(Delivery::Subgroup(subgroup)) => subgroup,
-        other => panic!("not a subgroup: {other:?}"),
-    }
-}
-
-fn options(group_id: u64) -> SubgroupOptions {
-    SubgroupOptions { publisher_priority: 200, ..SubgroupOptions::new(group_id) }
-}
-
-fn object(object_id: u64, payload: &[u8]) -> ObjectHeader {
-    ObjectHeader {
-        object_id,
-        extensions: Extensions::NONE,
-        status: ObjectStatus::Normal,
-        payload_length: payload.len() as u64,
-    }
 }
 
 fn status(object_id: u64, status: ObjectStatus) -> ObjectHeader {

@@ -62,7 +62,8 @@ impl Link {
         let mut seeds = Random::new(seed);
         let pipes = [Pipe::new(to_server, seeds.next()), Pipe::new(to_client, seeds.next())];
         let loopback = loopback(server);
-        let server = if server.ip().is_unspecified() { SocketAddr::new(loopback, server.port()) } else { server };
+        let server =
+            if server.ip().is_unspecified() { SocketAddr::new(loopback, server.port()) } else { server };
         let listening = bind(loopback)?;
         let address = listening.local_addr()?;
         let shared = Arc::new(Shared {

@@ -1,10 +1,14 @@
 //! Two ends of a session, over every transport and in every draft.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use moqingbird::wire::model::{FullTrackName, TrackNamespace};
+use moqingbird::wire::model::{
+    Extensions, FullTrackName, ObjectHeader, ObjectStatus, Subscribe, TrackNamespace,
+};
 use moqingbird::{
-    ClientOptions, Server, ServerOptions, Session, TransportKind, Trust, Version, connect, memory_pair,
+    ClientOptions, Delivery, IncomingRequest, IncomingSubgroup, Publication, Server, ServerOptions, Session,
+    SubgroupOptions, Subscription, TrackInfo, TransportKind, Trust, Version, connect, memory_pair,
 };
 
 /// A client's session and the server's, and what keeps them alive.
@@ -14,8 +18,12 @@ pub(crate) struct Ends {
     _listener: Option<Server>,
 }
 
-/// A session over a transport, in a draft.
-pub(crate) async fn ends(transport: TransportKind, version: Version) -> Ends {
+/// A session over a transport, in a draft. `way` tells the address by which the client reaches a server's address.
+pub(crate) async fn ends(
+    transport: TransportKind,
+    version: Version,
+    way: impl FnOnce(SocketAddr) -> SocketAddr,
+) -> Ends {
     if transport == TransportKind::Memory {
         let (client, server) = memory_pair(version).await.expect("SETUP in memory");
         return Ends { client, server, _listener: None };
@@ -23,7 +31,7 @@ pub(crate) async fn ends(transport: TransportKind, version: Version) -> Ends {
     let mut options = ServerOptions::default();
     options.versions = vec![version];
     let listener = Server::bind(&options).expect("a free port on loopback");
-    let address = listener.local_addrs()[0];
+    let address = way(listener.local_addrs()[0]);
     let scheme = if transport == TransportKind::Quic { "moqt" } else { "https" };
     let url = format!("{scheme}://{address}/").parse().expect("a URL");
     let mut options = ClientOptions::default();
@@ -57,24 +65,69 @@ pub(crate) fn track() -> FullTrackName {
     FullTrackName::new(namespace(), "video").expect("a short name")
 }
 
-/// Makes a test of each scenario for every draft and transport.
+/// The client subscribes to the server's track.
+pub(crate) async fn subscribed(client: &Session, server: &Session) -> (Subscription, Publication) {
+    let accepts = async {
+        let IncomingRequest::Subscribe(request) = server.next_request().await.unwrap() else { panic!() };
+        request.accept(TrackInfo::default()).unwrap()
+    };
+    let (subscription, publication) = tokio::join!(client.subscribe(Subscribe::new(track())), accepts);
+    (subscription.unwrap(), publication)
+}
+
+/// The next delivery, which must be a stream.
+pub(crate) async fn next_subgroup(subscription: &mut Subscription) -> IncomingSubgroup {
+    match subscription.next().await.unwrap() {
+        Some(Delivery::Subgroup(subgroup)) => subgroup,
+        other => panic!("not a subgroup: {other:?}"),
+    }
+}
+
+/// Subgroup 0 of a group.
+pub(crate) fn options(group_id: u64) -> SubgroupOptions {
+    SubgroupOptions { publisher_priority: 200, ..SubgroupOptions::new(group_id) }
+}
+
+/// The header of an object with a payload and no extensions.
+pub(crate) fn object(object_id: u64, payload: &[u8]) -> ObjectHeader {
+    ObjectHeader {
+        object_id,
+        extensions: Extensions::NONE,
+        status: ObjectStatus::Normal,
+        payload_length: payload.len() as u64,
+    }
+}
+
+/// Makes a test of each scenario for every draft and transport; with `by ENDS:` over the networks only, what the scenario
+/// is given being made by `ENDS(transport, version)`.
 macro_rules! everywhere {
     ($($(#[$doc:meta])* $scenario:ident;)*) => {
         $(mod $scenario {
-            use moqingbird::{TransportKind, Version};
-            everywhere!(@one $scenario draft_14_in_memory Memory Draft14);
-            everywhere!(@one $scenario draft_16_in_memory Memory Draft16);
-            everywhere!(@one $scenario draft_14_over_quic Quic Draft14);
-            everywhere!(@one $scenario draft_16_over_quic Quic Draft16);
-            everywhere!(@one $scenario draft_14_over_webtransport WebTransport Draft14);
-            everywhere!(@one $scenario draft_16_over_webtransport WebTransport Draft16);
+            everywhere!(@one $scenario draft_14_in_memory Memory Draft14 (everywhere!(@direct)));
+            everywhere!(@one $scenario draft_16_in_memory Memory Draft16 (everywhere!(@direct)));
+            everywhere!(@networks $scenario (everywhere!(@direct)));
         })*
     };
-    (@one $scenario:ident $name:ident $transport:ident $version:ident) => {
+    (by $ends:path: $($(#[$doc:meta])* $scenario:ident;)*) => {
+        $(mod $scenario {
+            everywhere!(@networks $scenario ($ends));
+        })*
+    };
+    (@direct) => {
+        |transport, version| $crate::net::ends(transport, version, |server| server)
+    };
+    (@networks $scenario:ident $ends:tt) => {
+        everywhere!(@one $scenario draft_14_over_quic Quic Draft14 $ends);
+        everywhere!(@one $scenario draft_16_over_quic Quic Draft16 $ends);
+        everywhere!(@one $scenario draft_14_over_webtransport WebTransport Draft14 $ends);
+        everywhere!(@one $scenario draft_16_over_webtransport WebTransport Draft16 $ends);
+    };
+    (@one $scenario:ident $name:ident $transport:ident $version:ident ($ends:expr)) => {
         #[tokio::test]
         async fn $name() {
-            let ends = $crate::net::ends(TransportKind::$transport, Version::$version).await;
-            $crate::net::soon(stringify!($scenario), crate::$scenario(ends)).await;
+            use moqingbird::{TransportKind, Version};
+            let ends = ($ends)(TransportKind::$transport, Version::$version).await;
+            $crate::net::soon(stringify!($scenario), $crate::$scenario(ends)).await;
         }
     };
 }
