@@ -1,27 +1,73 @@
-//! The `moqt` command.
+//! `moqt`: relay, publish, subscribe and test MoQT from the command line.
+//!
+//! Stdout carries results only, logs go to stderr. Exit status: 0 done, 1 it failed on the way, 2 the input cannot be used.
 
+mod clock;
+mod connection;
 mod decode;
 mod exit;
+mod in_order;
+mod interop;
+mod logs;
+mod publish;
+mod publisher;
+mod relay;
+mod signals;
+mod subscribe;
+mod version;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use exit::Outcome;
+
+/// Media over QUIC Transport: relay, publish, subscribe, test.
 #[derive(Debug, Parser)]
-#[command(name = "moqt", version)]
+#[command(name = "moqt", version, after_help = EXAMPLES)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
 }
 
+const EXAMPLES: &str = "\
+Examples, each in a terminal of its own:
+  moqt relay
+  seq 1000 | moqt pub moqt://localhost:4443 demo numbers --insecure
+  moqt sub https://localhost:4443/ demo numbers --insecure";
+
 #[derive(Debug, Subcommand)]
 enum Command {
+    Relay(relay::Args),
+    Pub(publish::Args),
+    Sub(subscribe::Args),
+    Clock(clock::Args),
     Decode(decode::Args),
+    Interop(moqingbird_interop::Args),
+    Version(version::Args),
 }
 
 fn main() -> ExitCode {
     match Cli::try_parse() {
-        Ok(Cli { command: Command::Decode(args) }) => exit::report(decode::run(&args)),
+        Ok(cli) => exit::report(run(cli.command)),
         Err(error) => exit::usage(&error),
     }
+}
+
+fn run(command: Command) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let outcome = runtime.block_on(async {
+        match command {
+            Command::Relay(args) => relay::run(args).await,
+            Command::Pub(args) => publish::run(args).await,
+            Command::Sub(args) => subscribe::run(args).await,
+            Command::Clock(args) => clock::run(args).await,
+            Command::Decode(args) => decode::run(&args),
+            Command::Interop(args) => interop::run(args).await,
+            Command::Version(_) => version::run(),
+        }
+    });
+    // A thread may be waiting for stdin, which nothing can interrupt.
+    runtime.shutdown_background();
+    outcome
 }
