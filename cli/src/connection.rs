@@ -5,7 +5,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use moqingbird::wire::model::{FullTrackName, SessionErrorCode, TrackNamespace};
-use moqingbird::{CertificateHash, ClientOptions, ConnectFailure, Pem, ServerUrl, Session, SessionError, Trust};
+use moqingbird::{
+    CertificateHash, ClientOptions, ConnectFailure, Pem, ServerUrl, Session, SessionError, Trust,
+};
 use moqingbird_interop::Drafts;
 use tokio::time::timeout;
 
@@ -97,12 +99,9 @@ impl ConnectionArgs {
     }
 
     async fn connect(&self, url: &ServerUrl) -> Result<Session, Failure> {
-        let session = moqingbird::connect(url, &self.options()).await.map_err(|error| session_failure(&error))?;
-        tracing::info!(
-            "connected to {url}: {} over {}",
-            session.version(),
-            session.transport()
-        );
+        let session =
+            moqingbird::connect(url, &self.options()).await.map_err(|error| session_failure(&error))?;
+        tracing::info!("connected to {url}: {} over {}", session.version(), session.transport());
         Ok(session)
     }
 }

@@ -6,9 +6,7 @@ use std::path::PathBuf;
 use bytes::Bytes;
 use moqingbird::ServerUrl;
 use moqingbird::track::{Item, SubgroupInfo, SubgroupWriter, TrackOptions, WriteError, Writer};
-use moqingbird::wire::model::{
-    DEFAULT_PRIORITY, Extensions, ObjectHeader, ObjectStatus, PublishDoneCode,
-};
+use moqingbird::wire::model::{DEFAULT_PRIORITY, Extensions, ObjectHeader, ObjectStatus, PublishDoneCode};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
 use crate::connection::{ConnectionArgs, TrackArgs};

@@ -102,7 +102,10 @@ impl Server<'_> {
                 IncomingRequest::Subscribe(subscribe) => {
                     subscribe.reject(RequestError::new(RequestErrorCode::DoesNotExist, "no such track here"));
                 }
-                other => other.reject(RequestError::new(RequestErrorCode::NotSupported, "this end only publishes")),
+                other => {
+                    other
+                        .reject(RequestError::new(RequestErrorCode::NotSupported, "this end only publishes"));
+                }
             }
         }
         let closed = self.session.closed().await;

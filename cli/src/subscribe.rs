@@ -132,7 +132,8 @@ impl Sink {
 
 fn write_file(directory: &Path, location: Location, payload: &[u8]) -> Result<(), Failure> {
     let path = directory.join(format!("{}-{}", location.group, location.object));
-    std::fs::write(&path, payload).map_err(|error| Failure::Failed(format!("cannot write {}: {error}", path.display())))
+    std::fs::write(&path, payload)
+        .map_err(|error| Failure::Failed(format!("cannot write {}: {error}", path.display())))
 }
 
 /// What the streams' readers tell.
@@ -152,9 +153,9 @@ struct Receiver {
 impl Receiver {
     fn new(subscription: Subscription, left: u64, sink: Sink) -> Self {
         // SUBSCRIBE asked for what follows the largest object.
-        let first = subscription.largest().map_or(Location::default(), |largest| {
-            Location::new(largest.group, largest.object + 1)
-        });
+        let first = subscription
+            .largest()
+            .map_or(Location::default(), |largest| Location::new(largest.group, largest.object + 1));
         Self { subscription, order: InOrder::new(first), left, sink }
     }
 
@@ -232,7 +233,10 @@ impl Receiver {
         Ok(wrote)
     }
 
-    fn write_next(&mut self, next: impl FnOnce(&mut InOrder) -> Option<(Location, Bytes)>) -> Result<bool, Failure> {
+    fn write_next(
+        &mut self,
+        next: impl FnOnce(&mut InOrder) -> Option<(Location, Bytes)>,
+    ) -> Result<bool, Failure> {
         if self.left == 0 {
             return Ok(false);
         }
@@ -268,7 +272,11 @@ async fn read(mut subgroup: IncomingSubgroup, events: mpsc::Sender<Event>) {
 /// Whether the publisher ended as publishers do.
 fn ended(done: &PublishDone) -> Result<(), Failure> {
     match done.code {
-        PublishDoneCode::TrackEnded | PublishDoneCode::SubscriptionEnded | PublishDoneCode::GoingAway => Ok(()),
-        code => Err(Failure::Failed(format!("the publisher broke the track off with {code}: {}", done.reason))),
+        PublishDoneCode::TrackEnded | PublishDoneCode::SubscriptionEnded | PublishDoneCode::GoingAway => {
+            Ok(())
+        }
+        code => {
+            Err(Failure::Failed(format!("the publisher broke the track off with {code}: {}", done.reason)))
+        }
     }
 }

@@ -144,7 +144,7 @@ async fn write(
         let order = tokio::select! {
             order = orders.recv() => order,
             stopped = send.stopped() => match stopped {
-                Ok(Some(code)) => return shared.handle(Input::LaneStopped { stream, code }),
+                Ok(Some(code)) => return lane_stopped(shared, stream, code).await,
                 _ => return,
             },
         };
@@ -158,9 +158,7 @@ async fn write(
                         return;
                     }
                     Ok(()) => {}
-                    Err(StreamError::Stopped(code)) => {
-                        return shared.handle(Input::LaneStopped { stream, code });
-                    }
+                    Err(StreamError::Stopped(code)) => return lane_stopped(shared, stream, code).await,
                     Err(_) => return,
                 }
             }
@@ -226,10 +224,27 @@ async fn read(
                     shared.handle(Input::Lane { stream, data: std::mem::take(chunk), fin: false });
                 }
             }
+            // Streams end with their connection in some way or other: nothing that the peer has done.
+            Ok(None) | Err(StreamError::Reset(_)) if is_over(shared).await => return,
             Ok(None) => return shared.handle(Input::Lane { stream, data: Bytes::new(), fin: true }),
             Err(StreamError::Reset(code)) => return shared.handle(Input::LaneReset { stream, code }),
             Err(_) => return,
         }
+    }
+}
+
+async fn lane_stopped(shared: &Arc<Shared>, stream: StreamId, code: u64) {
+    if !is_over(shared).await {
+        shared.handle(Input::LaneStopped { stream, code });
+    }
+}
+
+/// Whether the connection has ended.
+async fn is_over(shared: &Shared) -> bool {
+    tokio::select! {
+        biased;
+        _ = shared.connection.closed() => true,
+        () = std::future::ready(()) => false,
     }
 }
 

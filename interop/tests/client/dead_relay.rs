@@ -1,10 +1,8 @@
 //! What is reported when there is nothing to talk to, or nothing to run.
 
-mod common;
-
 use std::time::{Duration, Instant};
 
-use common::{Counts, assert_valid, closed_port, count, run};
+use crate::common::{Counts, assert_valid, closed_port, count, run};
 use moqingbird_interop::{FAILED, PASSED, UNSUPPORTED, USAGE};
 
 #[tokio::test(flavor = "multi_thread")]

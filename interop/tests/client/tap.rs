@@ -1,10 +1,8 @@
 //! The TAP writer: golden files, and what the runner's parser makes of them.
 
-mod common;
-
 use std::time::Duration;
 
-use common::{Counts, assert_valid, count};
+use crate::common::{Counts, assert_valid, count};
 use moqingbird::{TransportKind, Version};
 use moqingbird_interop::tap::Tap;
 use moqingbird_interop::{Cause, Failure, Report, Role, SessionFacts, Verdict};

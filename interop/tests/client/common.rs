@@ -1,5 +1,4 @@
 //! Running the client, and reading TAP as the runner's `lib/tap-parser.sh` reads it.
-#![expect(dead_code, reason = "each test uses its part")]
 
 use std::net::UdpSocket;
 

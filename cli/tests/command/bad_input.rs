@@ -1,11 +1,9 @@
 //! Input that cannot be used: exit status 2, and one line that names it and says what to do.
 
-mod common;
-
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 
-use common::run;
+use crate::common::run;
 
 async fn refuses(args: &[&str], named: &str, remedy: &str) {
     let output = run(args).await;

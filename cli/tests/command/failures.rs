@@ -1,10 +1,8 @@
 //! What fails on the way: exit status 1, and one line with what was tried, what came back and what to try next.
 
-mod common;
-
 use std::net::UdpSocket;
 
-use common::{Relay, run};
+use crate::common::{Relay, run};
 
 async fn fails(args: &[&str], told: &[&str]) {
     let output = run(args).await;

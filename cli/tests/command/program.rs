@@ -1,8 +1,6 @@
 //! The program itself: help, version, signals, and the test client behind `interop`.
 
-mod common;
-
-use common::{Relay, run};
+use crate::common::{Relay, run};
 
 #[tokio::test]
 async fn every_subcommand_has_help_with_an_example() {
@@ -36,7 +34,8 @@ async fn signals_end_the_relay_cleanly() {
 
 #[tokio::test]
 async fn a_relay_listens_at_each_address_that_it_is_given() {
-    let mut relay = common::Running::start(&["relay", "--bind", "127.0.0.1:0", "--bind", "127.0.0.2:0"]);
+    let mut relay =
+        crate::common::Running::start(&["relay", "--bind", "127.0.0.1:0", "--bind", "127.0.0.2:0"]);
     let line = relay.line().await;
     let addresses = line.split(' ').nth(1).unwrap();
     assert!(

@@ -1,5 +1,4 @@
 //! Running the built program.
-#![expect(dead_code, reason = "each test uses its part")]
 
 use std::net::SocketAddr;
 use std::process::{ExitStatus, Stdio};

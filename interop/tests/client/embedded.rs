@@ -1,10 +1,8 @@
 //! Whole runs against the relay within the program.
 
-mod common;
-
 use std::time::{Duration, Instant};
 
-use common::{Counts, assert_valid, count, normalised, run};
+use crate::common::{Counts, assert_valid, count, normalised, run};
 use moqingbird::Version;
 use moqingbird_interop::tap::Tap;
 use moqingbird_interop::{EmbeddedRelay, FAILED, PASSED, Runner, embedded_points};

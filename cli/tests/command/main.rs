@@ -1,0 +1,7 @@
+//! Tests of the built program, in one binary.
+
+mod bad_input;
+mod common;
+mod deliver;
+mod failures;
+mod program;
