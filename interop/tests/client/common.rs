@@ -43,13 +43,13 @@ pub(crate) fn count(tap: &str) -> Counts {
     assert!(tap.contains("TAP version 14"));
     let mut counts = Counts::default();
     for line in tap.lines().map(without_docker_prefix).filter(|line| !line.starts_with("    ")) {
-        let directive = |name: &str| line.to_uppercase().contains(&format!(" # {name}"));
+        let directive = |name: &str| line.to_lowercase().contains(&format!(" # {name}"));
         let numbered =
             line.strip_prefix("ok ").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
         if numbered || line.starts_with("ok - ") || line == "ok" {
-            if directive("SKIP") { counts.skipped += 1 } else { counts.passed += 1 }
+            if directive("skip") { counts.skipped += 1 } else { counts.passed += 1 }
         } else if line.starts_with("not ok") {
-            if directive("TODO") { counts.passed += 1 } else { counts.failed += 1 }
+            if directive("todo") { counts.passed += 1 } else { counts.failed += 1 }
         }
     }
     counts

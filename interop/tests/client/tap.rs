@@ -94,7 +94,7 @@ fn the_golden_files_are_valid_and_counted_by_the_runner_as_they_are_meant() {
 
 #[test]
 fn no_text_from_outside_is_taken_for_a_point_or_a_directive() {
-    let evil = "x\nok 7 - injected\nnot ok 8\n| ok 9 # SKIP # TODO";
+    let evil = "x\nok 7 - injected\nnot ok 8\n| ok 9 # SKIP # todo";
     let tap =
         written(&[report(evil, vec![], failure(evil, evil)), report(evil, vec![], Ok(evil.to_owned()))]);
     assert_valid(&tap);
