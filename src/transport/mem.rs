@@ -288,7 +288,7 @@ impl SendHalf for Send {
     }
 
     fn finish(&mut self) {
-        if self.abandon.take().is_some() {
+        if self.abandon.take().is_some() && self.end.lost().is_none() {
             lock(&self.pipe.state).finished = true;
             self.pipe.changed.notify_waiters();
         }
@@ -296,8 +296,11 @@ impl SendHalf for Send {
 
     fn reset(&mut self, code: u32) {
         self.abandon = None;
-        lock(&self.pipe.state).reset(code);
-        self.pipe.changed.notify_waiters();
+        // As over QUIC, nothing overtakes the connection's end: the peer must hear of that and not of this.
+        if self.end.lost().is_none() {
+            lock(&self.pipe.state).reset(code);
+            self.pipe.changed.notify_waiters();
+        }
     }
 
     fn set_priority(&mut self, order: i32) {
@@ -359,8 +362,7 @@ impl RecvHalf for Recv {
     }
 
     fn stop(&mut self, code: u32) {
-        if !self.ended {
-            self.ended = true;
+        if !std::mem::replace(&mut self.ended, true) && self.end.lost().is_none() {
             lock(&self.pipe.state).stop(code);
             self.pipe.changed.notify_waiters();
         }
