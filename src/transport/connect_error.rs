@@ -129,7 +129,7 @@ impl fmt::Display for ConnectFailure {
             Self::Resolve(reason) => write!(f, "the name has no address ({reason})"),
             Self::Certificates(error) => error.fmt(f),
             Self::Socket(error) => write!(f, "no UDP socket ({error})"),
-            Self::TimedOut { after } => write!(f, "nobody answered within {} s", after.as_secs_f32()),
+            Self::TimedOut { after } => write!(f, "nobody answered within {:.1} s", after.as_secs_f32()),
             Self::Untrusted { certificate, reason } => {
                 write!(f, "the server's certificate is not trusted ({reason}; its SHA-256 is {certificate})")
             }
