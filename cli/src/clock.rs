@@ -41,7 +41,7 @@ enum Command {
 
 #[derive(Debug, clap::Args)]
 struct Common {
-    /// The server: moqt://HOST[:PORT][/PATH] for raw QUIC, https://HOST[:PORT]/PATH for WebTransport
+    /// The server: moqt://HOST:PORT/PATH for raw QUIC, https://HOST:PORT/PATH for WebTransport; port 443 unless given
     url: ServerUrl,
     /// The namespace, its fields between slashes
     #[arg(value_parser = namespace, default_value = "clock")]

@@ -28,7 +28,7 @@ const LAST_WORDS: Duration = Duration::from_millis(250);
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Listen on this address, such as 0.0.0.0:4443 or [::]:4443; may be repeated [default: port 4443 of loopback, IPv4 and IPv6]
+    /// Listen on this address, such as 0.0.0.0:4443; may be repeated [default: port 4443 of loopback, IPv4 and IPv6]
     #[arg(long, value_name = "ADDR", value_parser = address)]
     bind: Vec<SocketAddr>,
     /// The certificate chain, PEM, the server's own first [default: a fresh one for development, valid for 10 days]

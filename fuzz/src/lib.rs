@@ -79,7 +79,7 @@ pub fn decoders(draft: &dyn Draft, data: &[u8]) {
 /// (draft-16 §5.1.2).
 const BACKWARD_RANGE: EncodeError = EncodeError::Inexpressible("End Group before the Start Location");
 
-/// What a draft reads it writes so that it reads the same, [`BACKWARD_RANGE`] excepted; what another draft can write of it,
+/// What a draft reads it writes so that it reads the same, a range that ends before it starts excepted; what another draft can write of it,
 /// that one reads.
 ///
 /// # Panics

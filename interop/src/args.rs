@@ -6,7 +6,7 @@ use crate::Drafts;
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(after_long_help = AFTER_HELP)]
 pub struct Args {
-    /// The relay: moqt://HOST[:PORT][/PATH] for raw QUIC, https://HOST[:PORT]/PATH for WebTransport [env: RELAY_URL]
+    /// The relay: moqt://HOST:PORT/PATH for raw QUIC, https://HOST:PORT/PATH for WebTransport [env: RELAY_URL]
     #[arg(short, long, value_name = "URL")]
     pub relay: Option<String>,
     /// Only the case of this name [env: TESTCASE]
