@@ -404,6 +404,8 @@ impl Shared {
                     cell.prioritise(order);
                 }
             }
+            // Nobody has asked for it.
+            Output::Trace(_) => {}
             Output::Event(event) => self.tell(state, event),
             Output::Close { code, reason } => {
                 let lanes = std::mem::take(&mut state.lanes);

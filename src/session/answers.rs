@@ -3,7 +3,7 @@
 use moqingbird_wire::EncodeError;
 use moqingbird_wire::model::{
     ErrorContext, Message, PublishDoneCode, PublishOk, RequestError, RequestErrorCode, RequestId,
-    RequestKind, Response, SubscribeOk, SubscriptionFilter, Target, TrackExtensions,
+    RequestKind, RequestOk, Response, SubscribeOk, SubscriptionFilter, Target, TrackExtensions,
 };
 
 use super::requests::{Body, Open, Stage};
@@ -21,6 +21,8 @@ impl Session {
         match (&open.body, response) {
             (Body::Sending(_), Response::Subscribe(ok)) => self.accept_subscribe(id, ok)?,
             (Body::Receiving(_), Response::Publish(ok)) => self.accept_publish(now, id, ok)?,
+            (Body::Serving(_), Response::Fetch(ok)) => self.accept_fetch(id, ok)?,
+            (Body::Status, Response::Ok { ok, .. }) => self.accept_status(id, ok)?,
             (Body::Announcement(_) | Body::Prefix(_) | Body::Update { .. }, Response::Ok { ok, .. }) => {
                 let largest = ok.largest;
                 let response = Response::Ok { kind: Some(open.kind), ok };
@@ -39,9 +41,22 @@ impl Session {
         Ok(())
     }
 
+    /// A TRACK_STATUS leaves nothing behind (draft-14 §9.20, draft-16 §9.19).
+    fn accept_status(&mut self, id: RequestId, mut ok: RequestOk) -> Result<(), Misuse> {
+        ok.extensions = match self.rules.track_extensions {
+            // Where tracks have extensions of their own, REQUEST_OK has no room for them.
+            true => TrackExtensions::default(),
+            false => self.expressible_extensions(&ok.extensions),
+        };
+        let response = Response::Ok { kind: Some(RequestKind::TrackStatus), ok };
+        self.send(None, &Message::Response { target: Target::Id(id), response })?;
+        self.end(id);
+        Ok(())
+    }
+
     fn accept_subscribe(&mut self, id: RequestId, mut ok: SubscribeOk) -> Result<(), Misuse> {
         ok.track_alias = self.tracks.new_alias();
-        let states_order = self.rules.fetch_ok_states_order;
+        let states_order = self.rules.ok_states_order;
         let Some(sending) = self.requests.sending(id) else { return Err(Misuse::WrongKind) };
         if states_order {
             ok.extensions.group_order = sending.asked_order.unwrap_or(ok.extensions.group_order);
@@ -53,7 +68,7 @@ impl Session {
             sending.grant(&ok);
         }
         self.set_granted(id);
-        Ok(())
+        Ok(self.join_all(id)?)
     }
 
     fn accept_publish(&mut self, now: Instant, id: RequestId, mut ok: PublishOk) -> Result<(), Misuse> {
@@ -64,20 +79,19 @@ impl Session {
         }
         let (track, alias, over) = (receiving.track.clone(), receiving.alias, receiving.done.is_some());
         let message = Message::Response { target: Target::Id(id), response: Response::Publish(ok.clone()) };
-        let data = self.encode(&message)?;
+        let encoded = self.encode(&message)?;
         // Our own SUBSCRIBE of the track, which is not answered, gives way (draft-16 §5.1).
-        let own = self.requests.open.iter().find(|(other, open)| {
-            **other != id
-                && matches!(&open.body, Body::Receiving(it) if it.track == track && it.alias.is_none())
+        let own = self.requests.of_track(&track).find(|(other, open)| {
+            *other != id && matches!(&open.body, Body::Receiving(it) if it.alias.is_none())
         });
-        if let Some(own) = own.map(|(own, _)| *own) {
+        if let Some(own) = own.map(|(own, _)| own) {
             self.withdraw(now, own)?;
             let code = RequestErrorCode::DuplicateSubscription;
             let error = RequestError::new(code, "the publisher's own PUBLISH of the track was accepted");
             self.event(Event::Rejected { id: own, error });
         }
         if let Some(control) = self.lanes.control().filter(|_| !over) {
-            self.write(control, data, false);
+            self.write_message(control, encoded);
         }
         if let Some(receiving) = self.requests.receiving(id) {
             receiving.grant(&ok);
@@ -128,7 +142,7 @@ impl Session {
         }
     }
 
-    fn set_granted(&mut self, id: RequestId) {
+    pub(super) fn set_granted(&mut self, id: RequestId) {
         if let Some(open) = self.requests.open.get_mut(&id) {
             open.stage = Stage::Granted;
         }

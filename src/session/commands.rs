@@ -6,6 +6,7 @@ use moqingbird_wire::model::{
     SessionErrorCode,
 };
 
+use super::fetches::Arrival;
 use super::namespaces::{Announcement, Prefix};
 use super::requests::{Body, Stage};
 use super::tracks::{Receiving, Sending};
@@ -15,7 +16,7 @@ impl Session {
     /// Asks the peer something: now, or as soon as it permits another request. The answer is [`Event::Accepted`] or
     /// [`Event::Rejected`]; the latter, with [`RequestErrorCode::Timeout`] and our own reason, also if none comes in
     /// time. The Track Alias of a PUBLISH is chosen here, and extensions of its track for which the draft has no room
-    /// are left out. FETCH and TRACK_STATUS are not offered yet.
+    /// are left out. A TRACK_STATUS says of its `Subscribe` as much as the draft has room for.
     ///
     /// [`Event::Accepted`]: super::Event::Accepted
     /// [`Event::Rejected`]: super::Event::Rejected
@@ -51,14 +52,19 @@ impl Session {
                 }
                 Body::Prefix(Prefix::new(subscribe))
             }
+            Request::Fetch(fetch) => self.new_fetch(fetch)?,
+            Request::TrackStatus(subscribe) => {
+                *subscribe = self.status_question(subscribe);
+                Body::Status
+            }
             _ => return Err(Misuse::WrongKind),
         };
         self.ask(now, request, body)
     }
 
-    /// Takes back a SUBSCRIBE, PUBLISH_NAMESPACE or SUBSCRIBE_NAMESPACE of ours, answered or not, or leaves the
-    /// subscription that a PUBLISH of the peer made. Nothing more is told of it. (A PUBLISH of ours is ended by
-    /// [`Session::finish`].)
+    /// Takes back a request of ours, answered or not, or leaves the subscription that a PUBLISH of the peer made. Nothing
+    /// more is told of it. (A PUBLISH of ours is ended by [`Session::finish`].) Of a FETCH of the peer, which was
+    /// accepted: serves it no further, and resets its stream.
     ///
     /// # Errors
     /// No such request, or one of another kind.
@@ -79,7 +85,20 @@ impl Session {
                     self.stop_stream(stream);
                 }
             }
-            Body::Announcement(_) | Body::Prefix(_) if self.requests.is_ours(id) => self.withdraw(now, id)?,
+            Body::Fetching(fetching) => {
+                let arrival = fetching.stream;
+                self.withdraw(now, id)?;
+                if let Arrival::Open(stream) = arrival {
+                    self.stop_stream(stream);
+                }
+            }
+            Body::Serving(_) if open.stage == Stage::Pending => {
+                return Err(Misuse::WrongState("the FETCH is not answered: accept or reject it"));
+            }
+            Body::Serving(_) => self.forget_serving(id),
+            Body::Announcement(_) | Body::Prefix(_) | Body::Status if self.requests.is_ours(id) => {
+                self.withdraw(now, id)?;
+            }
             _ => return Err(Misuse::WrongKind),
         }
         self.send_or_shut(now);
@@ -125,7 +144,10 @@ impl Session {
             Stage::Pending => {
                 return Err(Misuse::WrongState("the SUBSCRIBE is not answered: accept or reject it"));
             }
-            Stage::Waiting => self.withdraw(now, id)?,
+            Stage::Waiting => {
+                sending.finishing = Some((code, reason));
+                self.withdraw(now, id)?;
+            }
             _ if sending.finishing.is_some() => {
                 return Err(Misuse::WrongState("the subscription is finished"));
             }

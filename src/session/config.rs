@@ -44,6 +44,8 @@ pub struct Config {
     pub max_namespaces: usize,
     /// Past this many unsent control bytes the session reads no more control messages.
     pub max_unsent_control_bytes: usize,
+    /// Whether [`Output::Trace`](super::Output::Trace) tells of all that is said and heard.
+    pub tap: bool,
     /// How long SETUP may take.
     pub setup_timeout: Duration,
     /// How long the peer may take to answer a request.
@@ -71,6 +73,7 @@ impl Default for Config {
             max_held_datagram_bytes: 64 * 1024,
             max_namespaces: 10_000,
             max_unsent_control_bytes: 1024 * 1024,
+            tap: false,
             setup_timeout: Duration::from_secs(10),
             response_timeout: Duration::from_secs(10),
             held_timeout: Duration::from_secs(2),

@@ -16,7 +16,7 @@ use moqingbird_wire::model::{
 use super::requests::{Body, Stage};
 use super::timers::Timer;
 use super::tracks::SentStream;
-use super::{Checked, Event, Instant, Misuse, Output, Session, StreamId, SubscriptionState};
+use super::{Checked, Direction, Event, Instant, Misuse, Output, Session, StreamId, SubscriptionState};
 
 /// A subgroup stream to open.
 #[derive(Clone, Copy, Debug)]
@@ -70,9 +70,14 @@ impl Held {
 /// What comes in.
 impl Session {
     pub(super) fn data_opened(&mut self, now: Instant, stream: StreamId, opening: &Opening) -> Checked {
+        self.trace_stream(Direction::Received, stream, opening);
         let alias = match opening {
             Opening::Subgroup(header) => header.track_alias,
-            // Every FETCH of ours has ended, so this is a late stream.
+            Opening::Fetch(id) => {
+                self.fetch_arrived(stream, *id);
+                return Ok(());
+            }
+            // No such opening is known.
             _ => {
                 self.stop_stream(stream);
                 return Ok(());
@@ -91,6 +96,7 @@ impl Session {
 
     pub(super) fn datagram_received(&mut self, now: Instant, bytes: &Bytes) -> Checked {
         let datagram = self.draft.decode_datagram(&mut Reader::new(bytes))?;
+        self.trace_datagram(Direction::Received, &datagram);
         let alias = datagram.track_alias;
         if let Some(id) = self.receiver_of(alias) {
             self.deliver_datagram(id, datagram);
@@ -170,6 +176,7 @@ impl Session {
 
     pub(super) fn data_ended(&mut self, now: Instant, stream: StreamId) {
         let Some(id) = self.tracks.delivered.remove(&stream) else { return };
+        self.fetch_stream_ended(now, id);
         if let Some(receiving) = self.requests.receiving(id) {
             receiving.streams.remove(&stream);
             if receiving.is_complete() {
@@ -264,6 +271,7 @@ impl Session {
             extensions,
             end_of_group,
         };
+        self.trace_stream(Direction::Sent, stream, &Opening::Subgroup(header));
         Ok(OpenedStream { stream, header, order })
     }
 
@@ -285,6 +293,7 @@ impl Session {
         }
         let mut w = Writer::new();
         self.draft.encode_datagram(&datagram, &mut w)?;
+        self.trace_datagram(Direction::Sent, &datagram);
         Ok(w.take())
     }
 
@@ -321,6 +330,7 @@ impl Session {
         if let Some(sending) = self.requests.sending(id) {
             sending.streams.remove(&stream);
         }
+        self.served(id)?;
         self.try_finish(id)
     }
 
@@ -347,6 +357,7 @@ impl Session {
                 self.tracks.sent.remove(&stream);
                 self.reset_stream(stream);
             }
+            self.refuse_joiners(sending.joiners)?;
         }
         self.decline_updates(id)
     }

@@ -25,8 +25,7 @@ impl Session {
             Message::Response { target, response } => self.answered(now, None, &target, response),
             Message::RequestError { target, kind, error } => self.declined(now, None, &target, kind, error),
             Message::Unsubscribe(id) => self.unsubscribed(id),
-            // Every FETCH is answered at once, so there is none to cancel any more.
-            Message::FetchCancel(id) => self.known(id).map(|_| ()),
+            Message::FetchCancel(id) => self.fetch_cancelled(id),
             Message::PublishDone { target, done } => self.publish_done_received(now, target, done),
             Message::PublishNamespaceDone(target) => self.announcement_withdrawn(&target),
             Message::PublishNamespaceCancel { target, error } => self.announcement_revoked(&target, error),
@@ -87,6 +86,11 @@ impl Session {
         auth::check(auth::tokens(&request))?;
         let kind = request.kind();
         match request {
+            Request::Fetch(fetch) => self.fetch_received(id, fetch),
+            Request::TrackStatus(_) => {
+                self.pending(None, id, request, Body::Status);
+                Ok(())
+            }
             Request::Subscribe(subscribe) => self.subscribe_received(id, subscribe),
             Request::Publish(publish) => self.publish_received(now, id, publish),
             Request::PublishNamespace(publish) => self.announced(id, publish),
@@ -140,7 +144,7 @@ impl Session {
     /// Puts a request before the application.
     pub(super) fn pending(&mut self, lane: Option<StreamId>, id: RequestId, request: Request, body: Body) {
         let open = Open { kind: request.kind(), stage: Stage::Pending, lane, body };
-        self.requests.open.insert(id, open);
+        self.requests.insert(id, open);
         self.event(Event::Request { id, request });
     }
 

@@ -16,7 +16,7 @@ use moqingbird_wire::model::{Message, Request, RequestId, RequestKind};
 use moqingbird_wire::{Assembler, Carriage, DecodeError, Fault};
 
 use super::timers::Timer;
-use super::{Checked, Instant, Output, Phase, Session, Side, StreamId, Violation};
+use super::{Checked, Direction, Instant, Output, Phase, Session, Side, StreamId, Trace, Violation};
 
 /// How many messages a stream may bring before SETUP.
 const MAX_HELD_MESSAGES: usize = 4;
@@ -107,6 +107,11 @@ impl Session {
         while let Some(frame) = self.lanes.open.get_mut(&stream).and_then(|lane| lane.assembler.next_frame())
         {
             let message = self.draft.decode_control(&frame)?;
+            self.trace(|| Trace::Message {
+                direction: Direction::Received,
+                stream,
+                message: Box::new(message.clone()),
+            });
             self.lane_message(now, stream, message)?;
         }
         if fin { self.lane_finished(now, stream) } else { Ok(()) }

@@ -42,6 +42,7 @@ mod commands;
 mod config;
 mod data;
 mod error;
+mod fetches;
 mod inbound;
 mod input;
 mod lanes;
@@ -53,16 +54,19 @@ mod requests;
 mod setup;
 mod time;
 mod timers;
+mod trace;
 mod tracks;
 mod updates;
 
 pub use config::{Config, Side};
 pub use data::OpenedStream;
 pub use error::{Closed, Misuse};
+pub use fetches::{OpenedFetch, fetch_end};
 pub use input::{Input, Lost, StreamEnd, StreamId};
 pub use output::{Event, Output};
 pub use priority::order as sending_order;
 pub use time::Instant;
+pub use trace::{Direction, Trace};
 pub use tracks::{Range, SubscriptionState};
 
 use data::Held;
@@ -103,6 +107,13 @@ enum Phase {
     Opening,
     Established,
     Closed,
+}
+
+/// A control message in bytes, and as it is meant if somebody listens.
+#[derive(Clone, Debug)]
+struct Encoded {
+    data: Bytes,
+    traced: Option<Box<Message>>,
 }
 
 /// A rule that the peer broke, or a failure of our own: it ends the session.
@@ -307,10 +318,17 @@ impl Session {
         self.outputs.push_back(Output::Event(event));
     }
 
-    fn encode(&self, message: &Message) -> Result<Bytes, EncodeError> {
+    fn encode(&self, message: &Message) -> Result<Encoded, EncodeError> {
         let mut w = Writer::new();
         self.draft.encode_control(message, &mut w)?;
-        Ok(w.take())
+        Ok(Encoded { data: w.take(), traced: self.config.tap.then(|| Box::new(message.clone())) })
+    }
+
+    fn write_message(&mut self, stream: StreamId, Encoded { data, traced }: Encoded) {
+        if let Some(message) = traced {
+            self.trace(|| Trace::Message { direction: Direction::Sent, stream, message });
+        }
+        self.write(stream, data, false);
     }
 
     fn write(&mut self, stream: StreamId, data: Bytes, fin: bool) {
@@ -320,9 +338,9 @@ impl Session {
 
     /// Says `message` on a request's own stream, or else on the control stream.
     fn send(&mut self, lane: Option<StreamId>, message: &Message) -> Result<(), EncodeError> {
-        let data = self.encode(message)?;
+        let encoded = self.encode(message)?;
         if let Some(stream) = lane.or(self.lanes.control()) {
-            self.write(stream, data, false);
+            self.write_message(stream, encoded);
         }
         Ok(())
     }

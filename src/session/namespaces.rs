@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 
 use moqingbird_wire::Carriage;
 use moqingbird_wire::model::{
-    Message, PublishDone, PublishDoneCode, PublishNamespace, ReasonPhrase, Request, RequestError,
-    RequestErrorCode, RequestId, RequestKind, RequestOk, Response, SubscribeNamespace, SubscribeOptions,
-    Target, TrackNamespace,
+    Message, PublishDone, PublishDoneCode, PublishNamespace, Request, RequestError, RequestErrorCode,
+    RequestId, RequestKind, RequestOk, Response, SubscribeNamespace, SubscribeOptions, Target,
+    TrackNamespace,
 };
 
 use super::requests::{Body, Open, Stage};
@@ -82,15 +82,16 @@ impl Session {
             Body::Prefix(it) if !self.needs_own_stream(open.kind) => {
                 Some(Message::UnsubscribeNamespace(self.target(id, &it.prefix)))
             }
-            Body::Sending(it) => Some(Message::PublishDone {
-                target: id,
-                done: PublishDone {
-                    code: PublishDoneCode::InternalError,
-                    stream_count: it.opened,
-                    reason: ReasonPhrase::default(),
-                },
-            }),
-            Body::Prefix(_) | Body::Update { .. } => None,
+            Body::Sending(it) => {
+                let (code, reason) =
+                    it.finishing.clone().unwrap_or((PublishDoneCode::InternalError, "".into()));
+                Some(Message::PublishDone {
+                    target: id,
+                    done: PublishDone { code, stream_count: it.opened, reason },
+                })
+            }
+            Body::Fetching(_) => Some(Message::FetchCancel(id)),
+            Body::Prefix(_) | Body::Serving(_) | Body::Status | Body::Update { .. } => None,
         }
     }
 
@@ -147,7 +148,7 @@ impl Session {
         self.send(None, &Message::Response { target: Target::Id(id), response })?;
         let body = Body::Announcement(Announcement { namespace: namespace.clone(), prefix: Some(prefix) });
         let kind = RequestKind::PublishNamespace;
-        self.requests.open.insert(id, Open { kind, stage: Stage::Granted, lane: None, body });
+        self.requests.insert(id, Open { kind, stage: Stage::Granted, lane: None, body });
         self.namespace_came(prefix, namespace, Some(id));
         Ok(())
     }

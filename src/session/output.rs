@@ -5,7 +5,7 @@ use moqingbird_wire::model::{
     Datagram, PublishDone, Request, RequestError, RequestId, RequestUpdate, Response, Setup, TrackNamespace,
 };
 
-use super::{Closed, StreamId};
+use super::{Closed, StreamId, Trace};
 
 /// What the driver has to do, in this order. Drain after every call into the session.
 #[derive(Clone, Debug)]
@@ -60,6 +60,8 @@ pub enum Output {
         /// The place.
         order: i32,
     },
+    /// Something was said or heard. Only if [`Config::tap`](super::Config::tap) asks for it.
+    Trace(Trace),
     /// Tell the application.
     Event(Event),
     /// Close the connection. The last output but for [`Event::Closed`].
@@ -78,7 +80,8 @@ pub enum Event {
     /// Both SETUPs are exchanged. What the peer said in its own.
     Established(Setup),
     /// The peer asks something: answer with [`Session::accept`](super::Session::accept) or
-    /// [`Session::reject`](super::Session::reject).
+    /// [`Session::reject`](super::Session::reject). A Joining FETCH is told, once its subscription is accepted, as the
+    /// standalone one that it amounts to.
     Request {
         /// The request.
         id: RequestId,

@@ -30,17 +30,20 @@ impl Session {
                 sending.granted(ok);
                 None
             }
-            (Body::Announcement(_) | Body::Prefix(_) | Body::Update { .. }, Response::Ok { kind, .. })
-                if kind.is_none_or(|kind| kind == open.kind) =>
-            {
-                None
-            }
+            (Body::Fetching(_), Response::Fetch(_)) => None,
+            (
+                Body::Announcement(_) | Body::Prefix(_) | Body::Status | Body::Update { .. },
+                Response::Ok { kind, .. },
+            ) if kind.is_none_or(|kind| kind == open.kind) => None,
             _ => {
                 return Err(Violation::protocol(format!(
                     "the answer to request {id} is of another kind than it"
                 )));
             }
         };
+        if let Response::Fetch(ok) = &response {
+            self.check_fetch_ok(id, ok)?;
+        }
         if let Some(alias) = alias {
             self.bind_alias(now, alias, id)?;
         }
@@ -67,11 +70,16 @@ impl Session {
                 self.update_granted(id);
                 true
             }
-            Body::Sending(_) | Body::Prefix(_) => true,
+            Body::Status => {
+                self.end(id);
+                true
+            }
+            _ => true,
         };
         if told {
             self.event(Event::Accepted { id, response });
         }
+        self.fetch_granted(id);
         if self.requests.sending(id).is_some() {
             self.range_changed(id);
         }

@@ -8,21 +8,22 @@
 //!
 //! An ID is given when a request is made and is always said, in order: drafts require that sequences have no holes. A
 //! request that is withdrawn while it waits is said and withdrawn in one breath; a SUBSCRIBE becomes a TRACK_STATUS, since
-//! by then there may be another subscription to the track, beside which a second one is a violation.
+//! by then there may be another subscription to the track, beside which a second one is a violation, and so does an update
+//! whose request has ended.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use bytes::Bytes;
 use moqingbird_wire::model::{
-    FullTrackName, Message, Request, RequestId, RequestKind, RequestUpdate, SessionErrorCode, Subscribe,
-    SubscriptionFilter,
+    FullTrackName, Message, Request, RequestError, RequestErrorCode, RequestId, RequestKind, RequestUpdate,
+    SessionErrorCode, Subscribe, SubscriptionFilter,
 };
 use moqingbird_wire::{EncodeError, RequestIds};
 
+use super::fetches::{Fetching, Serving};
 use super::namespaces::{Announcement, Prefix};
 use super::timers::Timer;
 use super::tracks::{Receiving, Sending};
-use super::{Checked, Instant, Misuse, Phase, Session, Side, StreamId, Violation};
+use super::{Checked, Encoded, Event, Instant, Misuse, Phase, Session, Side, StreamId, Violation};
 
 /// How many IDs may be missing below the highest that was seen.
 const MAX_HOLES: usize = 64;
@@ -61,13 +62,24 @@ pub(super) enum Body {
     Announcement(Announcement),
     /// SUBSCRIBE_NAMESPACE.
     Prefix(Prefix),
+    /// Our FETCH.
+    Fetching(Box<Fetching>),
+    /// The peer's FETCH.
+    Serving(Box<Serving>),
+    /// TRACK_STATUS, which leaves nothing behind.
+    Status,
     /// An update that is answered.
     Update { target: RequestId, update: Box<RequestUpdate> },
 }
 
 #[derive(Debug)]
 pub(super) struct Requests {
+    /// To be changed by [`Requests::insert`] and [`Requests::remove`].
     pub(super) open: BTreeMap<RequestId, Open>,
+    /// Subscriptions by their track.
+    by_track: BTreeMap<FullTrackName, Vec<RequestId>>,
+    /// Updates by the request that they change.
+    updates: BTreeMap<RequestId, Vec<RequestId>>,
     pub(super) ours: OurIds,
     pub(super) theirs: TheirIds,
     waiting: VecDeque<Waiting>,
@@ -79,10 +91,14 @@ pub(super) struct Requests {
 #[derive(Debug)]
 struct Waiting {
     id: RequestId,
-    data: Bytes,
+    said: Encoded,
     own_stream: bool,
-    /// What follows at once, if the request has been withdrawn meanwhile.
-    withdrawal: Option<Bytes>,
+    /// The request that it changes, if it is an update.
+    changes: Option<RequestId>,
+    /// Whether it has been withdrawn meanwhile.
+    withdrawn: bool,
+    /// What follows at once in that case.
+    withdrawal: Option<Encoded>,
 }
 
 /// The IDs that we give.
@@ -164,6 +180,32 @@ impl TheirIds {
     }
 }
 
+/// By what a request is found besides its number.
+enum Index<'a> {
+    Track(&'a FullTrackName),
+    Update(RequestId),
+}
+
+impl Body {
+    fn index(&self) -> Option<Index<'_>> {
+        match self {
+            Self::Receiving(receiving) => Some(Index::Track(&receiving.track)),
+            Self::Sending(sending) => Some(Index::Track(&sending.state.track)),
+            Self::Update { target, .. } => Some(Index::Update(*target)),
+            _ => None,
+        }
+    }
+}
+
+fn forget_in<K: Ord>(index: &mut BTreeMap<K, Vec<RequestId>>, key: &K, id: RequestId) {
+    if let Some(ids) = index.get_mut(key) {
+        ids.retain(|it| *it != id);
+        if ids.is_empty() {
+            index.remove(key);
+        }
+    }
+}
+
 impl Requests {
     pub(super) fn new(side: Side, rule: RequestIds, limit: u64) -> Self {
         let (ours, theirs) = match side {
@@ -172,6 +214,8 @@ impl Requests {
         };
         Self {
             open: BTreeMap::new(),
+            by_track: BTreeMap::new(),
+            updates: BTreeMap::new(),
             ours: OurIds { next: ours, limit: 0, blocked_at: None },
             theirs: TheirIds { rule, next: theirs, holes: BTreeSet::new(), limit, ended: 0 },
             waiting: VecDeque::new(),
@@ -185,6 +229,8 @@ impl Requests {
 
     pub(super) fn clear(&mut self) {
         self.open.clear();
+        self.by_track.clear();
+        self.updates.clear();
         self.waiting.clear();
         self.withdrawn.clear();
     }
@@ -201,6 +247,11 @@ impl Requests {
         } else {
             id.0 < self.theirs.next && !self.theirs.holes.contains(&id.0)
         }
+    }
+
+    fn waiting_mut(&mut self, id: RequestId) -> Option<&mut Waiting> {
+        let place = self.waiting.binary_search_by_key(&id, |waiting| waiting.id).ok()?;
+        self.waiting.get_mut(place)
     }
 
     pub(super) fn receiving(&mut self, id: RequestId) -> Option<&mut Receiving> {
@@ -226,15 +277,44 @@ impl Requests {
         }
     }
 
+    pub(super) fn insert(&mut self, id: RequestId, open: Open) {
+        match open.body.index() {
+            Some(Index::Track(track)) => self.by_track.entry(track.clone()).or_default().push(id),
+            Some(Index::Update(target)) => self.updates.entry(target).or_default().push(id),
+            None => {}
+        }
+        self.open.insert(id, open);
+    }
+
+    fn remove(&mut self, id: RequestId) -> Option<Open> {
+        let open = self.open.remove(&id)?;
+        match open.body.index() {
+            Some(Index::Track(track)) => forget_in(&mut self.by_track, track, id),
+            Some(Index::Update(target)) => forget_in(&mut self.updates, &target, id),
+            None => {}
+        }
+        Some(open)
+    }
+
+    /// The subscriptions of the session to a track.
+    pub(super) fn of_track(&self, track: &FullTrackName) -> impl Iterator<Item = (RequestId, &Open)> {
+        let ids = self.by_track.get(track).into_iter().flatten();
+        ids.filter_map(|id| Some((*id, self.open.get(id)?)))
+    }
+
     /// The subscription of the session to a track: by which we receive it, and by which we send it.
     pub(super) fn receives(&self, track: &FullTrackName) -> Option<(RequestId, &Open)> {
-        let of_track = |open: &Open| matches!(&open.body, Body::Receiving(it) if it.track == *track && it.done.is_none());
-        self.open.iter().find(|(_, open)| of_track(open)).map(|(id, open)| (*id, open))
+        let receives = |open: &Open| matches!(&open.body, Body::Receiving(it) if it.done.is_none());
+        self.of_track(track).find(|(_, open)| receives(open))
     }
 
     pub(super) fn sends(&self, track: &FullTrackName) -> Option<(RequestId, &Open)> {
-        let of_track = |open: &Open| matches!(&open.body, Body::Sending(it) if it.state.track == *track);
-        self.open.iter().find(|(_, open)| of_track(open)).map(|(id, open)| (*id, open))
+        self.of_track(track).find(|(_, open)| matches!(open.body, Body::Sending(_)))
+    }
+
+    /// The updates of a request that are open.
+    pub(super) fn updates_of(&self, target: RequestId) -> Vec<RequestId> {
+        self.updates.get(&target).cloned().unwrap_or_default()
     }
 
     pub(super) fn remember_withdrawn(&mut self, id: RequestId) {
@@ -259,8 +339,8 @@ impl Session {
     pub(super) fn ask(&mut self, now: Instant, request: Request, body: Body) -> Result<RequestId, Misuse> {
         let kind = request.kind();
         let own_stream = self.needs_own_stream(kind);
-        let id = self.enqueue(own_stream, |id| Message::Request { id, request })?;
-        self.requests.open.insert(id, Open { kind, stage: Stage::Waiting, lane: None, body });
+        let id = self.enqueue(own_stream, None, |id| Message::Request { id, request })?;
+        self.requests.insert(id, Open { kind, stage: Stage::Waiting, lane: None, body });
         self.send_or_shut(now);
         Ok(id)
     }
@@ -269,6 +349,7 @@ impl Session {
     pub(super) fn enqueue(
         &mut self,
         own_stream: bool,
+        changes: Option<RequestId>,
         message: impl FnOnce(RequestId) -> Message,
     ) -> Result<RequestId, Misuse> {
         if self.phase == Phase::Closed || self.peer_leaves {
@@ -277,9 +358,10 @@ impl Session {
         if self.requests.waiting.len() >= self.config.max_waiting_requests {
             return Err(Misuse::TooManyRequests);
         }
-        let data = self.encode(&message(RequestId(self.requests.ours.next)))?;
+        let said = self.encode(&message(RequestId(self.requests.ours.next)))?;
         let id = self.requests.ours.take();
-        self.requests.waiting.push_back(Waiting { id, data, own_stream, withdrawal: None });
+        let waiting = Waiting { id, said, own_stream, changes, withdrawn: false, withdrawal: None };
+        self.requests.waiting.push_back(waiting);
         Ok(id)
     }
 
@@ -311,22 +393,22 @@ impl Session {
     }
 
     fn say(&mut self, now: Instant, waiting: Waiting) {
-        let Waiting { id, data, own_stream, withdrawal } = waiting;
+        let Waiting { id, said, own_stream, withdrawn, withdrawal, .. } = waiting;
         let lane = own_stream.then(|| self.open_lane(id));
         let Some(stream) = lane.or(self.lanes.control()) else { return };
-        self.write(stream, data, false);
-        match (withdrawal, lane) {
-            (None, lane) => {
+        self.write_message(stream, said);
+        match (withdrawn, lane) {
+            (false, lane) => {
                 if let Some(open) = self.requests.open.get_mut(&id) {
                     open.stage = Stage::Asked;
                     open.lane = lane;
                     self.timers.set(Timer::Answer(id), now + self.config.response_timeout);
                 }
             }
-            (Some(_), Some(stream)) => self.finish_lane(stream),
-            (Some(withdrawal), None) => {
-                if !withdrawal.is_empty() {
-                    self.write(stream, withdrawal, false);
+            (true, Some(stream)) => self.finish_lane(stream),
+            (true, None) => {
+                if let Some(withdrawal) = withdrawal {
+                    self.write_message(stream, withdrawal);
                 }
                 self.requests.remember_withdrawn(id);
             }
@@ -337,24 +419,22 @@ impl Session {
     pub(super) fn withdraw(&mut self, now: Instant, id: RequestId) -> Result<(), EncodeError> {
         let Some(open) = self.requests.open.get(&id) else { return Ok(()) };
         let (stage, lane) = (open.stage, open.lane);
-        let data = match self.withdrawal(id, open) {
-            Some(message) => self.encode(&message)?,
-            None => Bytes::new(),
-        };
+        let withdrawal = self.withdrawal(id, open).map(|message| self.encode(&message)).transpose()?;
         let question = match &open.body {
             Body::Receiving(receiving) if stage == Stage::Waiting => {
-                Some(self.status_question(id, &receiving.track)?)
+                Some(self.status_instead(id, &receiving.track)?)
             }
             _ => None,
         };
         self.forget(now, id)?;
         match (stage, lane) {
             (Stage::Waiting, _) => {
-                let Some(waiting) = self.requests.waiting.iter_mut().find(|waiting| waiting.id == id) else {
-                    return Ok(());
-                };
-                waiting.withdrawal = Some(if question.is_some() { Bytes::new() } else { data });
-                waiting.data = question.unwrap_or_else(|| waiting.data.clone());
+                let Some(waiting) = self.requests.waiting_mut(id) else { return Ok(()) };
+                waiting.withdrawn = true;
+                match question {
+                    Some(question) => waiting.said = question,
+                    None => waiting.withdrawal = withdrawal,
+                }
             }
             // What the peer still says on the stream is not heard, so no answer needs to be remembered.
             (_, Some(stream)) => self.finish_lane(stream),
@@ -362,21 +442,52 @@ impl Session {
                 if stage == Stage::Asked {
                     self.requests.remember_withdrawn(id);
                 }
-                if let Some(control) = self.lanes.control().filter(|_| !data.is_empty()) {
-                    self.write(control, data, false);
+                if let (Some(control), Some(withdrawal)) = (self.lanes.control(), withdrawal) {
+                    self.write_message(control, withdrawal);
                 }
             }
         }
         Ok(())
     }
 
-    /// A TRACK_STATUS: it leaves nothing behind at the peer. Drafts differ in whether it states a filter.
-    fn status_question(&self, id: RequestId, track: &FullTrackName) -> Result<Bytes, EncodeError> {
-        let with = |filter| {
-            let subscribe = Subscribe { filter, ..Subscribe::new(track.clone()) };
-            self.encode(&Message::Request { id, request: Request::TrackStatus(subscribe) })
+    /// A TRACK_STATUS under the number of what is no longer asked: it leaves nothing behind at the peer.
+    fn status_instead(&self, id: RequestId, track: &FullTrackName) -> Result<Encoded, EncodeError> {
+        let subscribe = self.status_question(&Subscribe::new(track.clone()));
+        self.encode(&Message::Request { id, request: Request::TrackStatus(subscribe) })
+    }
+
+    /// A TRACK_STATUS as the draft can say it: with all that a SUBSCRIBE states, or with tokens alone.
+    pub(super) fn status_question(&self, asked: &Subscribe) -> Subscribe {
+        if self.rules.publish_ok_is_explicit {
+            let filter = asked.filter.or(Some(SubscriptionFilter::LargestObject));
+            return Subscribe { filter, ..asked.clone() };
+        }
+        let authorization_tokens = asked.authorization_tokens.clone();
+        Subscribe { filter: None, authorization_tokens, ..Subscribe::new(asked.track.clone()) }
+    }
+
+    /// A request of ours is over. Updates of it that were not said never are: the request may have been withdrawn before
+    /// the peer knew of it.
+    fn drop_updates(&mut self, open: &Open, target: RequestId) {
+        let track = match &open.body {
+            Body::Receiving(receiving) => &receiving.track,
+            Body::Fetching(fetching) => &fetching.track,
+            _ => return,
         };
-        with(None).or_else(|_| with(Some(SubscriptionFilter::LargestObject)))
+        let of_target = |waiting: &&Waiting| waiting.changes == Some(target);
+        let ids: Vec<_> = self.requests.waiting.iter().filter(of_target).map(|waiting| waiting.id).collect();
+        for id in ids {
+            // It fails for no track of which a longer message could be made.
+            let Ok(question) = self.status_instead(id, track) else { continue };
+            if self.end(id).is_some() {
+                let error = RequestError::new(RequestErrorCode::InternalError, "the request has ended");
+                self.event(Event::Rejected { id, error });
+            }
+            if let Some(waiting) = self.requests.waiting_mut(id) {
+                waiting.said = question;
+                waiting.withdrawn = true;
+            }
+        }
     }
 
     /// Forgets a request with all that hangs on it: streams, aliases, announcements, updates.
@@ -393,7 +504,9 @@ impl Session {
                 self.forget_announcements(id);
                 self.end(id);
             }
-            Some(Body::Update { .. }) | None => {
+            Some(Body::Fetching(_)) => self.forget_fetching(id),
+            Some(Body::Serving(_)) => self.forget_serving(id),
+            Some(Body::Status | Body::Update { .. }) | None => {
                 self.end(id);
             }
         }
@@ -407,7 +520,8 @@ impl Session {
 
     /// Forgets a request: the one place where requests leave the table.
     pub(super) fn end(&mut self, id: RequestId) -> Option<Open> {
-        let open = self.requests.open.remove(&id)?;
+        let open = self.requests.remove(id)?;
+        self.drop_updates(&open, id);
         self.timers.clear(Timer::Answer(id));
         self.timers.clear(Timer::LateStreams(id));
         if !self.requests.is_ours(id) {

@@ -11,11 +11,11 @@ impl Session {
     /// Opens the control stream and says CLIENT_SETUP on it.
     pub(super) fn say_client_setup(&mut self) -> Result<(), EncodeError> {
         let setup = self.our_setup();
-        let data = self.encode(&Message::ClientSetup(setup))?;
+        let encoded = self.encode(&Message::ClientSetup(setup))?;
         let stream = self.new_stream();
         self.lanes.open(stream, Role::Control);
         self.outputs.push_back(Output::OpenLane { stream });
-        self.write(stream, data, false);
+        self.write_message(stream, encoded);
         Ok(())
     }
 

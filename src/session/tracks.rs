@@ -8,6 +8,7 @@ use moqingbird_wire::model::{
     RequestId, RequestUpdate, SessionErrorCode, Subscribe, SubscribeOk, SubscriptionFilter, TrackAlias,
 };
 
+use super::fetches::Joint;
 use super::{Checked, Config, Instant, StreamId, Violation, priority};
 
 /// How many aliases of ended subscriptions are remembered, so that late data is dropped at once.
@@ -94,6 +95,10 @@ pub(super) struct Sending {
     pub(super) state: SubscriptionState,
     /// The largest location that the peer was told of.
     pub(super) largest: Option<Location>,
+    /// As it was accepted.
+    pub(super) joint: Joint,
+    /// FETCHes of the peer that join it and wait for our answer.
+    pub(super) joiners: Vec<RequestId>,
     /// The group order that the subscriber asked for.
     pub(super) asked_order: Option<GroupOrder>,
     /// The priority of what states none.
@@ -129,6 +134,7 @@ impl Sending {
             delivery_timeout: subscribe.delivery_timeout,
         })
         .with_order(subscribe.group_order)
+        .with_joint(Joint { filter: subscribe.filter, largest: None })
     }
 
     /// Our PUBLISH, before its answer: every new object is sent (draft-14 §9.13, draft-16 §9.13).
@@ -144,6 +150,7 @@ impl Sending {
             delivery_timeout: None,
         });
         sending.largest = publish.largest;
+        sending.joint.largest = publish.largest;
         sending.default_priority = publish.extensions.default_publisher_priority;
         sending
     }
@@ -152,6 +159,8 @@ impl Sending {
         Self {
             state,
             largest: None,
+            joint: Joint::default(),
+            joiners: Vec::new(),
             asked_order: None,
             default_priority: moqingbird_wire::model::DEFAULT_PRIORITY,
             streams: BTreeMap::new(),
@@ -166,12 +175,18 @@ impl Sending {
         self
     }
 
+    const fn with_joint(mut self, joint: Joint) -> Self {
+        self.joint = joint;
+        self
+    }
+
     /// We granted the peer's SUBSCRIBE.
     pub(super) fn grant(&mut self, ok: &SubscribeOk) {
         self.state.track_alias = ok.track_alias;
         self.state.range = Range::new(self.state.filter, ok.largest);
         self.state.group_order = self.asked_order.unwrap_or(ok.extensions.group_order);
         self.largest = ok.largest;
+        self.joint.largest = ok.largest;
         self.default_priority = ok.extensions.default_publisher_priority;
     }
 
@@ -181,6 +196,7 @@ impl Sending {
         self.state.subscriber_priority = ok.subscriber_priority;
         self.state.group_order = ok.group_order.unwrap_or(self.state.group_order);
         self.state.filter = ok.filter;
+        self.joint.filter = ok.filter;
         self.state.range = Range::new(ok.filter, self.largest);
         self.state.delivery_timeout = ok.delivery_timeout;
     }
@@ -221,6 +237,8 @@ pub(super) struct Receiving {
     pub(super) alias: Option<TrackAlias>,
     pub(super) filter: Option<SubscriptionFilter>,
     pub(super) largest: Option<Location>,
+    /// As it was accepted.
+    pub(super) joint: Joint,
     pub(super) forward: bool,
     pub(super) subscriber_priority: u8,
     /// The order of the track, where the subscriber asks for none.
@@ -242,6 +260,7 @@ impl Receiving {
             alias: None,
             filter: subscribe.filter,
             largest: None,
+            joint: Joint { filter: subscribe.filter, largest: None },
             forward: subscribe.forward,
             subscriber_priority: subscribe.subscriber_priority,
             group_order: subscribe.group_order.unwrap_or_default(),
@@ -259,6 +278,7 @@ impl Receiving {
             alias: Some(publish.track_alias),
             filter: None,
             largest: publish.largest,
+            joint: Joint { filter: None, largest: publish.largest },
             forward: publish.forward,
             subscriber_priority: moqingbird_wire::model::DEFAULT_PRIORITY,
             group_order: publish.extensions.group_order,
@@ -272,11 +292,13 @@ impl Receiving {
     pub(super) fn granted(&mut self, ok: &SubscribeOk) {
         self.alias = Some(ok.track_alias);
         self.largest = ok.largest;
+        self.joint.largest = ok.largest;
         self.default_priority = ok.extensions.default_publisher_priority;
     }
 
     pub(super) fn grant(&mut self, ok: &PublishOk) {
         self.filter = ok.filter;
+        self.joint.filter = ok.filter;
         self.forward = ok.forward;
         self.subscriber_priority = ok.subscriber_priority;
     }

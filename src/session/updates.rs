@@ -30,7 +30,7 @@ impl Session {
             Some(Body::Sending(_)) if self.rules.updates_answered => {
                 let body = Body::Update { target, update: Box::new(update.clone()) };
                 let open = Open { kind: RequestKind::Update, stage: Stage::Pending, lane, body };
-                self.requests.open.insert(id, open);
+                self.requests.insert(id, open);
                 self.event(Event::Update { id: target, update, answer: Some(id) });
                 Ok(())
             }
@@ -115,10 +115,10 @@ impl Session {
 
     /// A subscription has ended: updates of it that were not answered are declined, since each must be answered.
     pub(super) fn decline_updates(&mut self, target: RequestId) -> Result<(), EncodeError> {
-        let of_target = |open: &Open| matches!(&open.body, Body::Update { target: of, .. } if *of == target);
-        let theirs = self.requests.open.iter().filter(|(_, it)| it.stage == Stage::Pending && of_target(it));
-        let ids: Vec<_> = theirs.map(|(id, open)| (*id, open.lane)).collect();
-        for (id, lane) in ids {
+        for id in self.requests.updates_of(target) {
+            let Some(&Open { stage: Stage::Pending, lane, .. }) = self.requests.open.get(&id) else {
+                continue;
+            };
             self.end(id);
             let code = RequestErrorCode::InternalError;
             self.answer_error(lane, id, RequestKind::Update, code, "the subscription has ended")?;
@@ -152,12 +152,15 @@ impl Session {
     ) -> Result<Option<RequestId>, Misuse> {
         self.check_update(id, &mut update)?;
         let said = update.clone();
-        let number =
-            self.enqueue(false, |number| Message::RequestUpdate { id: number, target: id, update: said })?;
+        let number = self.enqueue(false, Some(id), |number| Message::RequestUpdate {
+            id: number,
+            target: id,
+            update: said,
+        })?;
         if self.rules.updates_answered {
             let body = Body::Update { target: id, update: Box::new(update) };
             let open = Open { kind: RequestKind::Update, stage: Stage::Waiting, lane: None, body };
-            self.requests.open.insert(number, open);
+            self.requests.insert(number, open);
         } else if let Some(receiving) = self.requests.receiving(id) {
             receiving.update(&update);
         }

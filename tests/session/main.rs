@@ -4,13 +4,16 @@
 mod support;
 
 mod data;
+mod fetch;
 mod goaway;
 mod namespaces;
 mod publish;
 mod request_ids;
 mod setup;
 mod shuffled;
+mod status;
 mod subscribe;
+mod tap;
 mod timeouts;
 mod tokens;
 mod updates;

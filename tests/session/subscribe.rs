@@ -260,30 +260,6 @@ in_every_draft! {
         assert!(orders.windows(2).all(|pair| pair[0] > pair[1]), "{orders:?}");
     }
 
-    fn fetch_and_track_status_are_declined_at_once(draft) {
-        covers!("D14-4-02", "D14-5.1-05", "D16-4-02", "D16-5.2-01");
-        use moqingbird::wire::model::{EndLocation, Fetch, FetchRange};
-        let mut raw = Raw::new(draft, Side::Server);
-        let range = FetchRange::Standalone {
-            track: track("live/cam/video"),
-            start: Location::new(0, 0),
-            end: EndLocation { group: 1, object: None },
-        };
-        // A TRACK_STATUS states a filter only where every SUBSCRIBE does.
-        let filter = draft.rules().publish_ok_is_explicit.then_some(SubscriptionFilter::LargestObject);
-        for (id, request) in [
-            (0, Request::Fetch(Fetch::new(range))),
-            (2, Request::TrackStatus(Subscribe { filter, ..Subscribe::new(track("live/cam/video")) })),
-        ] {
-            raw.say(&Message::Request { id: RequestId(id), request });
-            let Message::RequestError { target, error, .. } = raw.heard_one() else { panic!() };
-            assert_eq!((target, error.code), (Target::Id(RequestId(id)), RequestErrorCode::NotSupported));
-        }
-        raw.say(&Message::FetchCancel(RequestId(0)));
-        raw.assert_open();
-        assert!(raw.session.is_idle() && raw.events.is_empty());
-    }
-
     fn calls_that_make_no_sense_leave_the_session_unharmed(draft) {
         let mut pair = Pair::new(draft);
         let now = pair.now;

@@ -3,9 +3,11 @@
 pub(crate) mod pair;
 pub(crate) mod raw;
 
+use moqingbird::wire::Draft;
 use moqingbird::wire::model::{
-    FullTrackName, Location, Publish, PublishNamespace, PublishOk, Request, RequestKind, RequestOk, Response,
-    Subscribe, SubscribeNamespace, SubscribeOk, TrackAlias, TrackExtensions, TrackNamespace,
+    EndLocation, Fetch, FetchOk, FetchRange, FullTrackName, GroupOrder, Location, Publish, PublishNamespace,
+    PublishOk, Request, RequestKind, RequestOk, Response, Subscribe, SubscribeNamespace, SubscribeOk,
+    TrackAlias, TrackExtensions, TrackNamespace,
 };
 
 /// Mounts every test once for each draft.
@@ -85,6 +87,26 @@ pub(crate) fn subscribe_ok_as(alias: u64, largest: Option<Location>) -> Response
 
 pub(crate) fn publish_ok() -> Response {
     Response::Publish(PublishOk::default())
+}
+
+/// All of groups `start` to `end` of `live/cam/video`.
+pub(crate) fn fetch(start: u64, end: u64) -> Request {
+    Request::Fetch(Fetch::new(FetchRange::Standalone {
+        track: track("live/cam/video"),
+        start: Location::new(start, 0),
+        end: EndLocation { group: end, object: None },
+    }))
+}
+
+pub(crate) fn fetch_ok(group: u64, object: Option<u64>) -> FetchOk {
+    let end = EndLocation { group, object };
+    FetchOk { group_order: None, end_of_track: false, end, extensions: TrackExtensions::default() }
+}
+
+/// A FETCH_OK with all that the draft wants said.
+pub(crate) fn stated_fetch_ok(draft: &'static dyn Draft, group: u64, object: Option<u64>) -> Response {
+    let group_order = draft.rules().ok_states_order.then_some(GroupOrder::Ascending);
+    Response::Fetch(FetchOk { group_order, ..fetch_ok(group, object) })
 }
 
 pub(crate) fn ok(kind: RequestKind) -> Response {

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use moqingbird::session::{
-    Config, Event, Input, Instant, Lost, Misuse, OpenedStream, Output, Session, Side, StreamEnd, StreamId,
+    Config, Event, Input, Instant, Lost, Misuse, OpenedFetch, OpenedStream, Output, Session, Side, StreamEnd,
+    StreamId, Trace,
 };
 use moqingbird::wire::Draft;
 use moqingbird::wire::buf::{Reader, Writer};
@@ -29,6 +30,7 @@ pub(crate) struct End {
     pub(crate) stopped: Vec<StreamId>,
     pub(crate) reset: Vec<StreamId>,
     pub(crate) priorities: Vec<(StreamId, i32)>,
+    pub(crate) traces: Vec<Trace>,
     wires: BTreeMap<StreamId, u64>,
     streams: BTreeMap<u64, StreamId>,
     /// Data streams whose end came before they were delivered.
@@ -92,6 +94,7 @@ impl Pair {
             stopped: Vec::new(),
             reset: Vec::new(),
             priorities: Vec::new(),
+            traces: Vec::new(),
             wires: BTreeMap::new(),
             streams: BTreeMap::new(),
             ended: BTreeMap::new(),
@@ -157,6 +160,17 @@ impl Pair {
         self.data.insert(wire);
         self.fly(1 - end, wire, Item::Opening(w.take()));
         Ok(opened)
+    }
+
+    /// Opens the stream of a FETCH and sends its header.
+    pub(crate) fn open_fetch(&mut self, end: usize, id: RequestId) -> OpenedFetch {
+        let opened = self.session(end).open_fetch(id, 128).unwrap();
+        let mut w = Writer::new();
+        self.draft.encode_opening(&Opening::Fetch(opened.request_id), &mut w).unwrap();
+        let wire = self.wire(end, opened.stream);
+        self.data.insert(wire);
+        self.fly(1 - end, wire, Item::Opening(w.take()));
+        opened
     }
 
     /// Finishes a stream that [`Pair::open`] opened.
@@ -319,6 +333,7 @@ impl Pair {
                 }
                 Output::Datagram { to, datagram } => self.ends[end].datagrams.push((to, datagram)),
                 Output::Priority { stream, order } => self.ends[end].priorities.push((stream, order)),
+                Output::Trace(trace) => self.ends[end].traces.push(trace),
                 Output::Event(event) => self.ends[end].events.push_back(event),
                 Output::Close { code, reason } => self.fly(1 - end, 0, Item::Close(code, reason)),
                 other => panic!("{other:?}"),

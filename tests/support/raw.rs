@@ -7,7 +7,7 @@ use bytes::Bytes;
 use moqingbird::session::{Closed, Config, Event, Input, Instant, Output, Session, Side, StreamId};
 use moqingbird::wire::buf::Writer;
 use moqingbird::wire::model::{
-    Message, Opening, SessionErrorCode, Setup, SubgroupHeader, SubgroupId, TrackAlias,
+    Message, Opening, RequestId, SessionErrorCode, Setup, SubgroupHeader, SubgroupId, TrackAlias,
 };
 use moqingbird::wire::{Assembler, Draft};
 
@@ -116,6 +116,13 @@ impl Raw {
             end_of_group: false,
         };
         self.handle(Input::Data { stream, opening: Opening::Subgroup(header) });
+        stream
+    }
+
+    /// Opens the stream that answers a FETCH.
+    pub(crate) fn open_fetch(&mut self, id: RequestId) -> StreamId {
+        let stream = self.session.new_stream();
+        self.handle(Input::Data { stream, opening: Opening::Fetch(id) });
         stream
     }
 

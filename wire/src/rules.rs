@@ -25,8 +25,8 @@ pub struct Rules {
     pub update_may_widen: bool,
     /// Whether a second subscription to a track is declined (DUPLICATE_SUBSCRIPTION) rather than a violation.
     pub duplicate_subscription_declined: bool,
-    /// Whether a FETCH_OK states the order of groups.
-    pub fetch_ok_states_order: bool,
+    /// Whether SUBSCRIBE_OK and FETCH_OK state the order of groups that is used.
+    pub ok_states_order: bool,
     /// Whether a PUBLISH_OK must state a group order and a filter.
     pub publish_ok_is_explicit: bool,
     /// Whether a declined request may say when to try again.

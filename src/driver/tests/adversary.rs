@@ -2,7 +2,8 @@
 
 use moqingbird_ledger::covers;
 use moqingbird_wire::model::{
-    Message, Request, Response, SessionErrorCode, SubscribeNamespace, SubscribeOk, Target,
+    Fetch, FetchRange, Message, Request, RequestId, Response, SessionErrorCode, SubscribeNamespace,
+    SubscribeOk, Target,
 };
 use tokio::time::Instant;
 
@@ -148,12 +149,10 @@ async fn a_data_stream_that_is_reset_in_its_header_is_not(raw: Raw) {
     answers(&mut control, 0).await;
 }
 
-/// The session still answers: it declines what is not offered.
+/// The session still answers: it declines to join what is no subscription.
 async fn answers(control: &mut raw::Lane, id: u64) {
-    let mut asked = Subscribe::new(track());
-    // A draft-16 TRACK_STATUS names the track only.
-    asked.filter = asked.filter.filter(|_| control.draft.version() == Version::Draft14);
-    control.request(id, Request::TrackStatus(asked)).await;
+    let range = FetchRange::RelativeJoining { subscription: RequestId(1 << 40), groups_before: 0 };
+    control.request(id, Request::Fetch(Fetch::new(range))).await;
     let answer = loop {
         match control.hear().await {
             Message::MaxRequestId(_) => {}

@@ -45,7 +45,7 @@ static RULES: Rules = Rules {
     updates_answered: false,
     update_may_widen: false,
     duplicate_subscription_declined: false,
-    fetch_ok_states_order: true,
+    ok_states_order: true,
     publish_ok_is_explicit: true,
     retry_interval: false,
     default_priority: false,

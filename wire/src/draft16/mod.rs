@@ -60,7 +60,7 @@ static RULES: Rules = Rules {
     updates_answered: true,
     update_may_widen: true,
     duplicate_subscription_declined: true,
-    fetch_ok_states_order: false,
+    ok_states_order: false,
     publish_ok_is_explicit: false,
     retry_interval: true,
     default_priority: true,
