@@ -23,7 +23,13 @@ impl Session {
             (Body::Receiving(_), Response::Publish(ok)) => self.accept_publish(now, id, ok)?,
             (Body::Serving(_), Response::Fetch(ok)) => self.accept_fetch(id, ok)?,
             (Body::Status, Response::Ok { ok, .. }) => self.accept_status(id, ok)?,
-            (Body::Announcement(_) | Body::Prefix(_) | Body::Update { .. }, Response::Ok { ok, .. }) => {
+            (Body::Announcement(_) | Body::Prefix(_) | Body::Update { .. }, Response::Ok { mut ok, .. }) => {
+                if let Body::Update { target, .. } = &open.body
+                    && let Some(Open { body: Body::Sending(sending), .. }) = self.requests.open.get(target)
+                {
+                    // What may be missing between the old range and the new is found by it (draft-16 §9.11.1).
+                    ok.largest = ok.largest.max(sending.largest);
+                }
                 let largest = ok.largest;
                 let response = Response::Ok { kind: Some(open.kind), ok };
                 self.send(open.lane, &Message::Response { target: Target::Id(id), response })?;

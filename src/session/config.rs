@@ -24,13 +24,16 @@ pub struct Config {
     pub authority: Option<Bytes>,
     /// Whether the peer may send PATH and AUTHORITY: servers over raw QUIC.
     pub accept_path: bool,
-    /// AUTHORIZATION_TOKEN parameters of SETUP.
+    /// AUTHORIZATION_TOKEN parameters of SETUP. What is registered and does not fit the peer's cache is used by value;
+    /// there is no alias yet that could be used or deleted.
     pub authorization_tokens: Vec<AuthorizationToken>,
     /// MOQT_IMPLEMENTATION.
     pub implementation: Option<Bytes>,
     /// MAX_REQUEST_ID at the start: the peer's Request IDs stay below it, so it allows half as many requests. It is
     /// raised as requests end.
     pub max_request_id: u64,
+    /// MAX_AUTH_TOKEN_CACHE_SIZE: how many bytes of tokens the peer may register under aliases, each counted with 16 more.
+    pub max_auth_token_cache_size: u64,
     /// How many requests of our own may wait for the peer's MAX_REQUEST_ID to grow.
     pub max_waiting_requests: usize,
     /// How many data streams of unknown aliases, or before SETUP, are held; and how many bidirectional streams of the
@@ -67,6 +70,7 @@ impl Default for Config {
                 concat!("moqingbird/", env!("CARGO_PKG_VERSION")).as_bytes(),
             )),
             max_request_id: 100,
+            max_auth_token_cache_size: 4 * 1024,
             max_waiting_requests: 1_000,
             max_held_streams: 64,
             max_held_datagrams: 64,

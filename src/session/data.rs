@@ -346,7 +346,7 @@ impl Session {
         self.raise_limit()
     }
 
-    /// Forgets a subscription by which we send, resets its streams, and answers the updates of it that nobody has answered.
+    /// Forgets a subscription by which we send, and resets its streams.
     pub(super) fn forget_sending(&mut self, id: RequestId) -> Result<(), EncodeError> {
         let Some(open) = self.end(id) else { return Ok(()) };
         if open.stage == Stage::Asked {
@@ -359,7 +359,7 @@ impl Session {
             }
             self.refuse_joiners(sending.joiners)?;
         }
-        self.decline_updates(id)
+        Ok(())
     }
 
     /// Resets our streams of a subscription that the filter no longer takes, or all.

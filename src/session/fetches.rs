@@ -11,8 +11,8 @@
 use moqingbird_wire::EncodeError;
 use moqingbird_wire::model::{
     DEFAULT_PRIORITY, EndLocation, ErrorContext, Fetch, FetchOk, FetchRange, FullTrackName, GroupOrder,
-    Location, Message, Opening, Request, RequestError, RequestErrorCode, RequestId, RequestKind, Response,
-    SubscriptionFilter, Target, TrackExtensions,
+    Location, Message, Opening, Request, RequestError, RequestErrorCode, RequestId, RequestKind,
+    RequestUpdate, Response, SubscriptionFilter, Target, TrackExtensions,
 };
 
 use super::requests::{Body, Open, Stage};
@@ -104,6 +104,12 @@ impl Serving {
     /// Whether it waits for our answer to the SUBSCRIBE that it joins. The application does not know of it then.
     pub(super) const fn is_joining(&self) -> bool {
         !matches!(self.fetch.range, FetchRange::Standalone { .. })
+    }
+
+    pub(super) fn update(&mut self, update: &RequestUpdate) {
+        let Fetch { subscriber_priority, authorization_tokens, .. } = &mut self.fetch;
+        *subscriber_priority = update.subscriber_priority.unwrap_or(*subscriber_priority);
+        authorization_tokens.extend(update.authorization_tokens.iter().cloned());
     }
 
     pub(super) fn order(&self) -> i32 {

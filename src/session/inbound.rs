@@ -80,10 +80,12 @@ impl Session {
         now: Instant,
         lane: Option<StreamId>,
         id: RequestId,
-        request: Request,
+        mut request: Request,
     ) -> Checked {
         self.admit(id)?;
-        auth::check(auth::tokens(&request))?;
+        if let Some(tokens) = auth::tokens_mut(&mut request) {
+            self.their_tokens.resolve(tokens)?;
+        }
         let kind = request.kind();
         match request {
             Request::Fetch(fetch) => self.fetch_received(id, fetch),

@@ -69,6 +69,7 @@ pub use time::Instant;
 pub use trace::{Direction, Trace};
 pub use tracks::{Range, SubscriptionState};
 
+use auth::{OurTokens, TheirTokens};
 use data::Held;
 use lanes::Lanes;
 use requests::Requests;
@@ -91,6 +92,8 @@ pub struct Session {
     requests: Requests,
     tracks: Tracks,
     held: Held,
+    their_tokens: TheirTokens,
+    our_tokens: OurTokens,
     timers: Timers,
     /// Whether we have sent GOAWAY.
     leaving: bool,
@@ -174,6 +177,8 @@ impl Session {
             requests: Requests::new(side, draft.rules().request_ids, config.max_request_id),
             tracks: Tracks::default(),
             held: Held::default(),
+            their_tokens: TheirTokens::new(config.max_auth_token_cache_size),
+            our_tokens: OurTokens::new(),
             timers: Timers::default(),
             leaving: false,
             peer_leaves: false,

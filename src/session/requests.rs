@@ -14,8 +14,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use moqingbird_wire::model::{
-    FullTrackName, Message, Request, RequestError, RequestErrorCode, RequestId, RequestKind, RequestUpdate,
-    SessionErrorCode, Subscribe, SubscriptionFilter,
+    AuthorizationToken, FullTrackName, Message, Request, RequestError, RequestErrorCode, RequestId,
+    RequestKind, RequestUpdate, SessionErrorCode, Subscribe, SubscriptionFilter,
 };
 use moqingbird_wire::{EncodeError, RequestIds};
 
@@ -23,7 +23,7 @@ use super::fetches::{Fetching, Serving};
 use super::namespaces::{Announcement, Prefix};
 use super::timers::Timer;
 use super::tracks::{Receiving, Sending};
-use super::{Checked, Encoded, Event, Instant, Misuse, Phase, Session, Side, StreamId, Violation};
+use super::{Checked, Encoded, Event, Instant, Misuse, Phase, Session, Side, StreamId, Violation, auth};
 
 /// How many IDs may be missing below the highest that was seen.
 const MAX_HOLES: usize = 64;
@@ -93,6 +93,8 @@ struct Waiting {
     id: RequestId,
     said: Encoded,
     own_stream: bool,
+    /// Its tokens: what they register counts as registered, so they are said in any case.
+    tokens: Vec<AuthorizationToken>,
     /// The request that it changes, if it is an update.
     changes: Option<RequestId>,
     /// Whether it has been withdrawn meanwhile.
@@ -358,9 +360,13 @@ impl Session {
         if self.requests.waiting.len() >= self.config.max_waiting_requests {
             return Err(Misuse::TooManyRequests);
         }
-        let said = self.encode(&message(RequestId(self.requests.ours.next)))?;
+        let message = message(RequestId(self.requests.ours.next));
+        let tokens = auth::tokens(&message).to_vec();
+        let registered = self.our_tokens.after(&tokens)?;
+        let said = self.encode(&message)?;
+        self.our_tokens = registered;
         let id = self.requests.ours.take();
-        let waiting = Waiting { id, said, own_stream, changes, withdrawn: false, withdrawal: None };
+        let waiting = Waiting { id, said, own_stream, tokens, changes, withdrawn: false, withdrawal: None };
         self.requests.waiting.push_back(waiting);
         Ok(id)
     }
@@ -420,25 +426,21 @@ impl Session {
         let Some(open) = self.requests.open.get(&id) else { return Ok(()) };
         let (stage, lane) = (open.stage, open.lane);
         let withdrawal = self.withdrawal(id, open).map(|message| self.encode(&message)).transpose()?;
-        let question = match &open.body {
-            Body::Receiving(receiving) if stage == Stage::Waiting => {
-                Some(self.status_instead(id, &receiving.track)?)
-            }
+        let track = match &open.body {
+            Body::Receiving(receiving) => Some(receiving.track.clone()),
             _ => None,
         };
         self.forget(now, id)?;
-        match (stage, lane) {
-            (Stage::Waiting, _) => {
+        match (stage, lane, track) {
+            (Stage::Waiting, _, Some(track)) => self.ask_status_instead(id, &track)?,
+            (Stage::Waiting, ..) => {
                 let Some(waiting) = self.requests.waiting_mut(id) else { return Ok(()) };
                 waiting.withdrawn = true;
-                match question {
-                    Some(question) => waiting.said = question,
-                    None => waiting.withdrawal = withdrawal,
-                }
+                waiting.withdrawal = withdrawal;
             }
             // What the peer still says on the stream is not heard, so no answer needs to be remembered.
-            (_, Some(stream)) => self.finish_lane(stream),
-            (stage, None) => {
+            (_, Some(stream), _) => self.finish_lane(stream),
+            (stage, None, _) => {
                 if stage == Stage::Asked {
                     self.requests.remember_withdrawn(id);
                 }
@@ -450,10 +452,18 @@ impl Session {
         Ok(())
     }
 
-    /// A TRACK_STATUS under the number of what is no longer asked: it leaves nothing behind at the peer.
-    fn status_instead(&self, id: RequestId, track: &FullTrackName) -> Result<Encoded, EncodeError> {
-        let subscribe = self.status_question(&Subscribe::new(track.clone()));
-        self.encode(&Message::Request { id, request: Request::TrackStatus(subscribe) })
+    /// A TRACK_STATUS under the number of what waits and is no longer asked: it leaves nothing behind at the peer.
+    fn ask_status_instead(&mut self, id: RequestId, track: &FullTrackName) -> Result<(), EncodeError> {
+        let Some(waiting) = self.requests.waiting_mut(id) else { return Ok(()) };
+        let authorization_tokens = waiting.tokens.clone();
+        let asked = Subscribe { authorization_tokens, ..Subscribe::new(track.clone()) };
+        let request = Request::TrackStatus(self.status_question(&asked));
+        let said = self.encode(&Message::Request { id, request })?;
+        if let Some(waiting) = self.requests.waiting_mut(id) {
+            waiting.said = said;
+            waiting.withdrawn = true;
+        }
+        Ok(())
     }
 
     /// A TRACK_STATUS as the draft can say it: with all that a SUBSCRIBE states, or with tokens alone.
@@ -468,26 +478,22 @@ impl Session {
 
     /// A request of ours is over. Updates of it that were not said never are: the request may have been withdrawn before
     /// the peer knew of it.
-    fn drop_updates(&mut self, open: &Open, target: RequestId) {
+    fn drop_updates(&mut self, open: &Open, target: RequestId) -> Result<(), EncodeError> {
         let track = match &open.body {
             Body::Receiving(receiving) => &receiving.track,
             Body::Fetching(fetching) => &fetching.track,
-            _ => return,
+            _ => return Ok(()),
         };
         let of_target = |waiting: &&Waiting| waiting.changes == Some(target);
         let ids: Vec<_> = self.requests.waiting.iter().filter(of_target).map(|waiting| waiting.id).collect();
         for id in ids {
-            // It fails for no track of which a longer message could be made.
-            let Ok(question) = self.status_instead(id, track) else { continue };
             if self.end(id).is_some() {
                 let error = RequestError::new(RequestErrorCode::InternalError, "the request has ended");
                 self.event(Event::Rejected { id, error });
             }
-            if let Some(waiting) = self.requests.waiting_mut(id) {
-                waiting.said = question;
-                waiting.withdrawn = true;
-            }
+            self.ask_status_instead(id, track)?;
         }
+        Ok(())
     }
 
     /// Forgets a request with all that hangs on it: streams, aliases, announcements, updates.
@@ -521,7 +527,10 @@ impl Session {
     /// Forgets a request: the one place where requests leave the table.
     pub(super) fn end(&mut self, id: RequestId) -> Option<Open> {
         let open = self.requests.remove(id)?;
-        self.drop_updates(&open, id);
+        // What remains of it is said as late as it can be; that fails only for want of words, which is our own fault.
+        if let Err(error) = self.drop_updates(&open, id).and_then(|()| self.decline_updates(id)) {
+            self.shut(error.into());
+        }
         self.timers.clear(Timer::Answer(id));
         self.timers.clear(Timer::LateStreams(id));
         if !self.requests.is_ours(id) {

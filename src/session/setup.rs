@@ -1,16 +1,18 @@
 //! CLIENT_SETUP and SERVER_SETUP (draft-14 §9.3, draft-16 §9.3).
 
 use moqingbird_wire::EncodeError;
-use moqingbird_wire::model::{Message, SessionErrorCode, Setup};
+use moqingbird_wire::model::{AuthorizationToken, Message, SessionErrorCode, Setup};
 
+use super::auth::OurTokens;
 use super::lanes::Role;
 use super::timers::Timer;
-use super::{Checked, Event, Instant, Output, Phase, Session, Side, Violation, auth};
+use super::{Checked, Event, Instant, Output, Phase, Session, Side, Violation};
 
 impl Session {
     /// Opens the control stream and says CLIENT_SETUP on it.
     pub(super) fn say_client_setup(&mut self) -> Result<(), EncodeError> {
-        let setup = self.our_setup();
+        let tokens = OurTokens::in_setup(&self.config.authorization_tokens);
+        let setup = self.our_setup(tokens);
         let encoded = self.encode(&Message::ClientSetup(setup))?;
         let stream = self.new_stream();
         self.lanes.open(stream, Role::Control);
@@ -19,22 +21,22 @@ impl Session {
         Ok(())
     }
 
-    fn our_setup(&self) -> Setup {
+    fn our_setup(&self, authorization_tokens: Vec<AuthorizationToken>) -> Setup {
         let client = self.side == Side::Client;
         Setup {
             versions: self.rules.setup_version.into_iter().collect(),
             path: self.config.path.clone().filter(|_| client),
             authority: self.config.authority.clone().filter(|_| client),
             max_request_id: self.config.max_request_id,
-            max_auth_token_cache_size: 0,
-            authorization_tokens: self.config.authorization_tokens.clone(),
+            max_auth_token_cache_size: self.config.max_auth_token_cache_size,
+            authorization_tokens,
             implementation: self.config.implementation.clone(),
             unknown: Vec::new(),
         }
     }
 
     /// The first message that a server gets.
-    pub(super) fn client_setup(&mut self, now: Instant, setup: Setup) -> Checked {
+    pub(super) fn client_setup(&mut self, now: Instant, mut setup: Setup) -> Checked {
         if let Some(version) = self.rules.setup_version
             && !setup.versions.contains(&version)
         {
@@ -44,8 +46,10 @@ impl Session {
             )));
         }
         self.check_place(&setup, self.config.accept_path)?;
-        auth::check_client_setup(&setup.authorization_tokens, self.rules)?;
-        let answer = Message::ServerSetup(self.our_setup());
+        self.their_tokens.resolve_client_setup(&mut setup.authorization_tokens, self.rules)?;
+        let mut tokens = OurTokens::in_setup(&self.config.authorization_tokens);
+        self.our_tokens = OurTokens::limited(setup.max_auth_token_cache_size, &mut tokens);
+        let answer = Message::ServerSetup(self.our_setup(tokens));
         self.send(None, &answer)?;
         self.established(now, setup)
     }
@@ -54,7 +58,7 @@ impl Session {
     ///
     /// In draft-14 the text gives AUTHORITY and MOQT_IMPLEMENTATION one number (§9.3.2). It is read as AUTHORITY, which
     /// a server must not send: implementations tell their name under 0x07.
-    pub(super) fn server_setup(&mut self, now: Instant, setup: Setup) -> Checked {
+    pub(super) fn server_setup(&mut self, now: Instant, mut setup: Setup) -> Checked {
         if let Some(version) = self.rules.setup_version
             && setup.versions != [version]
         {
@@ -64,7 +68,9 @@ impl Session {
             )));
         }
         self.check_place(&setup, false)?;
-        auth::check(&setup.authorization_tokens)?;
+        self.their_tokens.resolve(&mut setup.authorization_tokens)?;
+        let mut said = OurTokens::in_setup(&self.config.authorization_tokens);
+        self.our_tokens = OurTokens::limited(setup.max_auth_token_cache_size, &mut said);
         self.established(now, setup)
     }
 

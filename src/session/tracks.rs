@@ -245,6 +245,8 @@ pub(super) struct Receiving {
     pub(super) group_order: GroupOrder,
     /// The priority of what states none.
     pub(super) default_priority: u8,
+    /// Whether the track lets new groups be asked for.
+    pub(super) dynamic_groups: bool,
     /// Streams that were delivered and have not ended.
     pub(super) streams: BTreeSet<StreamId>,
     /// How many were ever delivered.
@@ -265,6 +267,7 @@ impl Receiving {
             subscriber_priority: subscribe.subscriber_priority,
             group_order: subscribe.group_order.unwrap_or_default(),
             default_priority: moqingbird_wire::model::DEFAULT_PRIORITY,
+            dynamic_groups: false,
             streams: BTreeSet::new(),
             arrived: 0,
             done: None,
@@ -283,6 +286,7 @@ impl Receiving {
             subscriber_priority: moqingbird_wire::model::DEFAULT_PRIORITY,
             group_order: publish.extensions.group_order,
             default_priority: publish.extensions.default_publisher_priority,
+            dynamic_groups: publish.extensions.dynamic_groups,
             streams: BTreeSet::new(),
             arrived: 0,
             done: None,
@@ -294,6 +298,7 @@ impl Receiving {
         self.largest = ok.largest;
         self.joint.largest = ok.largest;
         self.default_priority = ok.extensions.default_publisher_priority;
+        self.dynamic_groups = ok.extensions.dynamic_groups;
     }
 
     pub(super) fn grant(&mut self, ok: &PublishOk) {

@@ -1,16 +1,17 @@
 //! REQUEST_UPDATE, both ways (draft-14 §9.10 SUBSCRIBE_UPDATE, draft-16 §9.11).
 //!
-//! Offered for subscriptions. Where a draft answers updates they take effect with the answer; where it does not, they
-//! take effect as they come.
+//! Where a draft answers updates they take effect with the answer; where it does not, they take effect as they come.
 
 use moqingbird_wire::EncodeError;
 use moqingbird_wire::model::{
-    Location, Message, PublishDoneCode, RequestErrorCode, RequestId, RequestKind, RequestUpdate,
+    Location, Message, PublishDoneCode, RequestErrorCode, RequestId, RequestKind, RequestOk, RequestUpdate,
+    Response, Target,
 };
 
+use super::fetches::Arrival;
 use super::requests::{Body, Open, Stage};
 use super::tracks::Range;
-use super::{Checked, Event, Instant, Misuse, Session, StreamId, Violation, auth};
+use super::{Checked, Event, Instant, Misuse, Output, Session, StreamId, Violation};
 
 /// The peer's.
 impl Session {
@@ -19,45 +20,79 @@ impl Session {
         lane: Option<StreamId>,
         id: RequestId,
         target: RequestId,
-        update: RequestUpdate,
+        mut update: RequestUpdate,
     ) -> Checked {
         self.admit(id)?;
-        auth::check(&update.authorization_tokens)?;
+        self.their_tokens.resolve(&mut update.authorization_tokens)?;
         if !self.requests.existed(target) {
             return Err(Violation::protocol(format!("an update of request {target}, which never was")));
         }
-        match self.requests.open.get(&target).map(|open| &open.body) {
-            Some(Body::Sending(_)) if self.rules.updates_answered => {
-                let body = Body::Update { target, update: Box::new(update.clone()) };
-                let open = Open { kind: RequestKind::Update, stage: Stage::Pending, lane, body };
-                self.requests.insert(id, open);
-                self.event(Event::Update { id: target, update, answer: Some(id) });
-                Ok(())
+        let Some(open) = self.requests.open.get(&target) else {
+            return self.late_update(lane, id);
+        };
+        let theirs = !self.requests.is_ours(target);
+        let subscription = matches!(open.body, Body::Sending(_));
+        if !self.rules.updatable.contains(&open.kind) || !(theirs || subscription) {
+            return self.odd_update(lane, id, target);
+        }
+        let excess = excess(&open.body, &update);
+        match self.rules.updates_answered {
+            // draft-16 §9.11.
+            true if excess.is_some() => {
+                let (kind, field) = (open.kind, excess.unwrap_or_default());
+                Err(Violation::protocol(format!("an update of {kind} {target} with {field}")))
             }
-            Some(Body::Sending(_)) => {
+            true => self.update_pending(lane, id, target, update),
+            false if !subscription => self.odd_update(lane, id, target),
+            false => {
                 self.apply(target, &update)?;
                 self.event(Event::Update { id: target, update, answer: None });
                 self.ended_at_once();
                 self.raise_limit()
             }
-            Some(_) if self.rules.updates_answered => self.decline_update(
-                lane,
-                id,
-                RequestErrorCode::NotSupported,
-                "only subscriptions can be updated here",
-            ),
-            Some(_) => {
-                Err(Violation::protocol(format!("an update of request {target}, which is no subscription")))
-            }
-            // It crossed the end of its subscription.
-            None if self.rules.updates_answered => {
-                self.decline_update(lane, id, RequestErrorCode::DoesNotExist, "the request has ended")
-            }
-            None => {
-                self.ended_at_once();
-                self.raise_limit()
-            }
         }
+    }
+
+    /// Puts an update before the application.
+    fn update_pending(
+        &mut self,
+        lane: Option<StreamId>,
+        id: RequestId,
+        target: RequestId,
+        update: RequestUpdate,
+    ) -> Checked {
+        if let Some(serving) = self.serving(target).filter(|serving| serving.is_joining()) {
+            // The application does not know of the FETCH yet: it will be told what it has become.
+            serving.update(&update);
+            let response = Response::Ok { kind: Some(RequestKind::Update), ok: RequestOk::default() };
+            self.send(lane, &Message::Response { target: Target::Id(id), response })?;
+            self.ended_at_once();
+            return self.raise_limit();
+        }
+        let body = Body::Update { target, update: Box::new(update.clone()) };
+        let open = Open { kind: RequestKind::Update, stage: Stage::Pending, lane, body };
+        self.requests.insert(id, open);
+        self.event(Event::Update { id: target, update, answer: Some(id) });
+        Ok(())
+    }
+
+    /// An update that crossed the end of its request.
+    fn late_update(&mut self, lane: Option<StreamId>, id: RequestId) -> Checked {
+        if self.rules.updates_answered {
+            let code = RequestErrorCode::DoesNotExist;
+            return self.decline_update(lane, id, code, "the request has ended");
+        }
+        self.ended_at_once();
+        self.raise_limit()
+    }
+
+    /// An update of what cannot be updated.
+    fn odd_update(&mut self, lane: Option<StreamId>, id: RequestId, target: RequestId) -> Checked {
+        if self.rules.updates_answered {
+            let code = RequestErrorCode::NotSupported;
+            return self.decline_update(lane, id, code, "the request cannot be updated");
+        }
+        Err(Violation::protocol(format!("an update of request {target}, which is no subscription")))
     }
 
     fn decline_update(
@@ -103,6 +138,13 @@ impl Session {
             sending.update(update, largest);
             self.range_changed(target);
         }
+        if let Some(serving) = self.serving(target) {
+            serving.update(update);
+            let (arrival, order) = (serving.stream, serving.order());
+            if let Arrival::Open(stream) = arrival {
+                self.outputs.push_back(Output::Priority { stream, order });
+            }
+        }
     }
 
     /// A subscription by which we send wants other objects now, or in another order: streams of groups that it no
@@ -138,12 +180,14 @@ impl Session {
 
 /// Ours.
 impl Session {
-    /// Changes a subscription by which we receive: our SUBSCRIBE, or the peer's PUBLISH that we accepted. Gives the number
-    /// of the update if the peer will answer it, by [`Event::Accepted`] or [`Event::Rejected`].
+    /// Changes a request of ours, or a subscription that the peer's PUBLISH made and we accepted. Gives the number of the
+    /// update if the peer will answer it, by [`Event::Accepted`] or [`Event::Rejected`]. Of a FETCH the priority can be
+    /// changed, of what is no subscription else the tokens only.
     ///
     /// # Errors
-    /// The request is no such subscription, or not in a state to be updated; the draft cannot say the update, or does
-    /// not let the range be widened; the session takes no new requests.
+    /// The request is of a kind that the draft does not let be updated, or not in a state to be; what the update says
+    /// does not belong to its kind; the draft cannot say it, or does not let the range be widened; the session takes no
+    /// new requests.
     pub fn update(
         &mut self,
         now: Instant,
@@ -171,18 +215,32 @@ impl Session {
     /// Whether the draft lets the update be, and what it must say besides.
     fn check_update(&self, id: RequestId, update: &mut RequestUpdate) -> Result<(), Misuse> {
         let open = self.requests.open.get(&id).ok_or(Misuse::UnknownRequest)?;
-        let Body::Receiving(receiving) = &open.body else { return Err(Misuse::WrongKind) };
-        if !self.rules.updatable.contains(&open.kind) {
+        let receives = matches!(open.body, Body::Receiving(_));
+        if !(self.requests.is_ours(id) || receives) || matches!(open.body, Body::Status | Body::Update { .. })
+        {
+            return Err(Misuse::WrongKind);
+        }
+        if !self.rules.updatable.contains(&open.kind) || !(self.rules.updates_answered || receives) {
             return Err(Misuse::Inexpressible("update of a request of this kind"));
         }
         match open.stage {
             Stage::Pending => return Err(Misuse::WrongState("the PUBLISH is not accepted")),
-            Stage::Waiting => return Err(Misuse::WrongState("the SUBSCRIBE has not been sent")),
+            Stage::Waiting => return Err(Misuse::WrongState("the request has not been sent")),
             Stage::Asked if !self.rules.updates_answered => {
                 return Err(Misuse::WrongState("the SUBSCRIBE is not answered"));
             }
-            _ if receiving.done.is_some() => return Err(Misuse::WrongState("the subscription has ended")),
             _ => {}
+        }
+        if let Some(field) = excess(&open.body, update) {
+            return Err(Misuse::Inexpressible(field));
+        }
+        let Body::Receiving(receiving) = &open.body else { return Ok(()) };
+        if receiving.done.is_some() {
+            return Err(Misuse::WrongState("the subscription has ended"));
+        }
+        if update.new_group_request.is_some() && open.stage == Stage::Granted && !receiving.dynamic_groups {
+            // draft-16 §9.2.2.9.
+            return Err(Misuse::WrongState("the track has no dynamic groups"));
         }
         let current = Range::new(receiving.filter, receiving.largest);
         if let Some(filter) = update.filter
@@ -206,4 +264,22 @@ impl Session {
             receiving.update(&update);
         }
     }
+}
+
+/// What an update states that does not belong to the kind of request that it is for (draft-16 §9.2.2).
+fn excess(body: &Body, update: &RequestUpdate) -> Option<&'static str> {
+    let RequestUpdate { filter, subscriber_priority, forward, delivery_timeout, new_group_request, .. } =
+        update;
+    let of_fetch = matches!(body, Body::Fetching(_) | Body::Serving(_));
+    if matches!(body, Body::Receiving(_) | Body::Sending(_)) {
+        return None;
+    }
+    let stated = [
+        (filter.is_some(), "SUBSCRIPTION_FILTER"),
+        (subscriber_priority.is_some() && !of_fetch, "SUBSCRIBER_PRIORITY"),
+        (forward.is_some(), "FORWARD"),
+        (delivery_timeout.is_some(), "DELIVERY_TIMEOUT"),
+        (new_group_request.is_some(), "NEW_GROUP_REQUEST"),
+    ];
+    stated.iter().find(|(stated, _)| *stated).map(|(_, field)| *field)
 }

@@ -1,14 +1,18 @@
-use moqingbird::session::{Event, Misuse, Side};
+use moqingbird::session::{Config, Event, Misuse, Side};
 use moqingbird::wire::model::{
-    Location, Message, PublishDoneCode, ReasonPhrase, Request, RequestError, RequestErrorCode, RequestId,
-    RequestKind, RequestUpdate, Response, SessionErrorCode, Subscribe, SubscriptionFilter, Target,
+    AuthorizationToken, Fetch, FetchRange, Location, Message, PublishDoneCode, ReasonPhrase, Request,
+    RequestError, RequestErrorCode, RequestId, RequestKind, RequestUpdate, Response, SessionErrorCode, Setup,
+    Subscribe, SubscriptionFilter, Target,
 };
 use moqingbird_ledger::covers;
 
 use crate::in_every_draft;
 use crate::support::pair::{CLIENT, Pair, SERVER};
 use crate::support::raw::Raw;
-use crate::support::{ok, publish, publish_namespace, publish_ok, subscribe, subscribe_ok, track};
+use crate::support::{
+    fetch, ok, publish, publish_namespace, publish_ok, subscribe, subscribe_namespace, subscribe_ok,
+    subscribe_ok_as, track,
+};
 
 fn range(start: u64, end_group: u64) -> SubscriptionFilter {
     SubscriptionFilter::AbsoluteRange { start: Location::new(start, 0), end_group }
@@ -214,10 +218,12 @@ in_every_draft! {
         assert!(raw.session.is_idle());
     }
 
-    fn updates_of_other_kinds_are_declined_or_close(draft) {
-        covers!("D16-4-02");
+    fn updates_of_what_cannot_be_updated_are_declined_or_close(draft) {
+        covers!("D16-4-02", "D14-9.20-02");
         let mut raw = Raw::new(draft, Side::Server);
-        raw.say(&Message::Request { id: RequestId(0), request: publish_namespace("live") });
+        let filter = draft.rules().publish_ok_is_explicit.then_some(SubscriptionFilter::LargestObject);
+        let asked = Subscribe { filter, ..Subscribe::new(track("live/cam/video")) };
+        raw.say(&Message::Request { id: RequestId(0), request: Request::TrackStatus(asked) });
         let message = match draft.rules().updates_answered {
             true => update(0, RequestUpdate::default()),
             false => update(0, whole(range(0, 9))),
@@ -231,10 +237,150 @@ in_every_draft! {
         }
     }
 
-    fn only_subscriptions_can_be_updated(draft) {
+    fn every_kind_that_the_draft_lets_be_updated_is_updated(draft) {
+        covers!("D16-9.11-01", "D16-9.2.2.1-01");
+        let rules = draft.rules();
+        for request in [fetch(0, 1), publish_namespace("live"), subscribe_namespace("cam"), publish("live/cam/audio")] {
+            let mut pair = Pair::new(draft);
+            let kind = request.kind();
+            let id = pair.ask(CLIENT, request);
+            let token = AuthorizationToken::UseValue { token_type: 0, value: "fresh".into() };
+            let change = RequestUpdate { authorization_tokens: vec![token.clone()], ..RequestUpdate::default() };
+            let now = pair.now;
+            let updated = pair.session(CLIENT).update(now, id, change);
+            if !rules.updates_answered {
+                assert!(matches!(updated, Err(Misuse::Inexpressible(_))), "{kind}: {updated:?}");
+                continue;
+            }
+            assert!(rules.updatable.contains(&kind));
+            let number = updated.unwrap();
+            let Event::Update { id: it, update, answer } = pair.event(SERVER) else { panic!() };
+            assert_eq!((it, answer, update.authorization_tokens), (id, number, vec![token]));
+            pair.accept(SERVER, number.unwrap(), ok(RequestKind::Update));
+        }
+    }
+
+    fn update_of_a_fetch_changes_its_place(draft) {
+        covers!("D16-9.2.2.3-01");
+        if !draft.rules().updates_answered {
+            return;
+        }
         let mut pair = Pair::new(draft);
-        let id = pair.ask(CLIENT, publish_namespace("live"));
+        let id = pair.ask(CLIENT, fetch(0, 1));
+        let opened = pair.open_fetch(SERVER, id);
         let now = pair.now;
-        assert_eq!(pair.session(CLIENT).update(now, id, RequestUpdate::default()), Err(Misuse::WrongKind));
+        let change = RequestUpdate { subscriber_priority: Some(1), ..RequestUpdate::default() };
+        pair.session(CLIENT).update(now, id, change).unwrap();
+        accept_update(&mut pair);
+        let [(stream, order)] = pair.ends[SERVER].priorities[..] else { panic!() };
+        assert_eq!(stream, opened.stream);
+        assert!(order > opened.order);
+    }
+
+    fn parameters_that_do_not_belong_to_the_kind_close(draft) {
+        covers!("D16-9.11-04");
+        if !draft.rules().updates_answered {
+            return;
+        }
+        let filter = RequestUpdate { filter: Some(range(0, 9)), ..RequestUpdate::default() };
+        let forward = RequestUpdate { forward: Some(true), ..RequestUpdate::default() };
+        let priority = RequestUpdate { subscriber_priority: Some(1), ..RequestUpdate::default() };
+        for (request, change) in [
+            (fetch(0, 1), filter.clone()),
+            (fetch(0, 1), forward.clone()),
+            (publish_namespace("live"), priority),
+            (publish_namespace("live"), filter),
+        ] {
+            let mut raw = Raw::new(draft, Side::Server);
+            raw.say(&Message::Request { id: RequestId(0), request: request.clone() });
+            raw.say(&update(0, change.clone()));
+            raw.assert_closed(SessionErrorCode::ProtocolViolation);
+            let mut pair = Pair::new(draft);
+            let id = pair.ask(CLIENT, request);
+            let now = pair.now;
+            assert!(matches!(pair.session(CLIENT).update(now, id, change), Err(Misuse::Inexpressible(_))));
+        }
+    }
+
+    fn update_of_a_joining_fetch_that_waits_is_granted_at_once(draft) {
+        if !draft.rules().updates_answered {
+            return;
+        }
+        let mut raw = Raw::new(draft, Side::Server);
+        raw.say(&Message::Request { id: RequestId(0), request: subscribe("live/cam/video") });
+        let joining = FetchRange::RelativeJoining { subscription: RequestId(0), groups_before: 0 };
+        raw.say(&Message::Request { id: RequestId(2), request: Request::Fetch(Fetch::new(joining)) });
+        let change = RequestUpdate { subscriber_priority: Some(1), ..RequestUpdate::default() };
+        raw.say(&Message::RequestUpdate { id: RequestId(4), target: RequestId(2), update: change });
+        assert!(matches!(raw.heard_one(), Message::Response { target: Target::Id(RequestId(4)), .. }));
+        raw.session.accept(raw.now, RequestId(0), subscribe_ok(Some(Location::new(3, 0)))).unwrap();
+        raw.drain();
+        let Some(Event::Request { request: Request::Fetch(fetch), .. }) = raw.events.last() else { panic!() };
+        assert_eq!(fetch.subscriber_priority, 1);
+    }
+
+    fn update_that_waits_is_not_said_when_its_subscription_is_cancelled(draft) {
+        let mut raw = Raw::opening(draft, Side::Client, Config::default());
+        let setup = Setup { max_request_id: 2, ..raw.setup() };
+        raw.say_setup(setup);
+        let id = raw.session.request(raw.now, subscribe("live/cam/video")).unwrap();
+        raw.say(&Message::Response { target: Target::Id(id), response: subscribe_ok_as(1, None) });
+        let change = RequestUpdate { subscriber_priority: Some(3), ..RequestUpdate::default() };
+        let number = raw.session.update(raw.now, id, change).unwrap();
+        raw.session.cancel(raw.now, id).unwrap();
+        raw.heard();
+        let told = raw.events.iter().any(|event| matches!(event, Event::Rejected { id, .. } if Some(*id) == number));
+        assert_eq!(told, number.is_some());
+        raw.say(&Message::MaxRequestId(100));
+        // Its number is said all the same.
+        let said = raw.heard_one();
+        assert!(matches!(said, Message::Request { id: RequestId(2), request: Request::TrackStatus(_) }), "{said:?}");
+        let error = RequestError::new(RequestErrorCode::DoesNotExist, "");
+        raw.say(&Message::RequestError { target: Target::Id(RequestId(2)), kind: Some(RequestKind::TrackStatus), error });
+        raw.assert_open();
+        assert!(raw.session.is_idle());
+    }
+
+    fn request_ok_tells_the_largest_location_that_is_known(draft) {
+        covers!("D16-9.11.1-02", "D16-9.2.2.7-01");
+        if !draft.rules().updates_answered {
+            return;
+        }
+        let mut pair = Pair::new(draft);
+        let id = pair.ask(CLIENT, subscribe("live/cam/video"));
+        pair.accept(SERVER, id, subscribe_ok(Some(Location::new(4, 1))));
+        let now = pair.now;
+        let wider = RequestUpdate { filter: Some(range(0, 9)), ..RequestUpdate::default() };
+        pair.session(CLIENT).update(now, id, wider).unwrap();
+        let Event::Update { answer: Some(answer), .. } = pair.event(SERVER) else { panic!() };
+        pair.session(SERVER).accept(now, answer, ok(RequestKind::Update)).unwrap();
+        let Event::Accepted { response: Response::Ok { ok, .. }, .. } = pair.event(CLIENT) else { panic!() };
+        assert_eq!(ok.largest, Some(Location::new(4, 1)));
+    }
+
+    fn updates_that_nobody_answered_are_declined_when_their_request_ends(draft) {
+        covers!("D16-9.11-01");
+        if !draft.rules().updates_answered {
+            return;
+        }
+        let mut raw = Raw::new(draft, Side::Server);
+        raw.say(&Message::Request { id: RequestId(0), request: fetch(0, 1) });
+        raw.say(&update(0, RequestUpdate::default()));
+        raw.say(&Message::FetchCancel(RequestId(0)));
+        assert!(matches!(raw.heard_one(), Message::RequestError { target: Target::Id(RequestId(2)), .. }));
+        assert!(raw.session.is_idle());
+    }
+
+    fn publication_that_waits_is_finished_with_the_code_that_was_given(draft) {
+        let mut raw = Raw::opening(draft, Side::Client, Config::default());
+        let id = raw.session.request(raw.now, publish("live/cam/video")).unwrap();
+        let reason = ReasonPhrase::from("over");
+        raw.session.finish(raw.now, id, PublishDoneCode::TrackEnded, reason.clone()).unwrap();
+        raw.heard();
+        let setup = raw.setup();
+        raw.say_setup(setup);
+        let heard = raw.heard();
+        let [Message::Request { .. }, Message::PublishDone { done, .. }] = &heard[..] else { panic!("{heard:?}") };
+        assert_eq!((done.code, &done.reason), (PublishDoneCode::TrackEnded, &reason));
     }
 }
