@@ -9,6 +9,7 @@ use moqingbird_wire::Version;
 use moqingbird_wire::model::SessionErrorCode;
 
 use crate::api::{Place, Session};
+use crate::log::EventLog;
 use crate::session::{Closed, Config, Side};
 use crate::transport::{
     self, Accepted, BindError, CertificateHash, ConnectError, ConnectOptions, Connected, ServerOptions,
@@ -23,6 +24,8 @@ pub struct ClientOptions {
     pub connect: ConnectOptions,
     /// The session's settings. PATH and AUTHORITY are taken from the URL.
     pub session: Config,
+    /// Where the session is logged; `None`: nowhere.
+    pub event_log: Option<EventLog>,
 }
 
 /// Connects to a server and exchanges SETUP with it.
@@ -38,9 +41,16 @@ pub async fn connect(url: &ServerUrl, options: &ClientOptions) -> Result<Session
         config.path = Some(Bytes::from(url.path()));
         config.authority = Some(Bytes::copy_from_slice(url.authority().as_bytes()));
     }
-    Session::start(connection, version, Side::Client, config, Place::default())
-        .await
-        .map_err(|closed| SessionError::Setup { url: Box::new(url.clone()), version, closed })
+    Session::start_logged(
+        connection,
+        version,
+        Side::Client,
+        config,
+        Place::default(),
+        options.event_log.as_ref(),
+    )
+    .await
+    .map_err(|closed| SessionError::Setup { url: Box::new(url.clone()), version, closed })
 }
 
 /// Why there is no session.
@@ -85,6 +95,7 @@ impl Error for SessionError {
 pub struct Server {
     listener: transport::Listener,
     session: Config,
+    event_log: Option<EventLog>,
 }
 
 impl Server {
@@ -93,13 +104,24 @@ impl Server {
     /// # Errors
     /// An address cannot be bound, or the certificate cannot be used; the text names it.
     pub fn bind(options: &ServerOptions) -> Result<Self, BindError> {
-        Ok(Self { listener: transport::Listener::bind(options)?, session: Config::default() })
+        Ok(Self {
+            listener: transport::Listener::bind(options)?,
+            session: Config::default(),
+            event_log: None,
+        })
     }
 
     /// Gives every session these settings.
     #[must_use]
     pub fn with_session(mut self, config: Config) -> Self {
         self.session = config;
+        self
+    }
+
+    /// Logs every session, or those that the log samples.
+    #[must_use]
+    pub fn with_event_log(mut self, event_log: EventLog) -> Self {
+        self.event_log = Some(event_log);
         self
     }
 
@@ -116,7 +138,7 @@ impl Server {
     /// The next client, its handshake not yet begun; `None` once the server is closed. Cancel-safe.
     pub async fn accept(&self) -> Option<Incoming> {
         let incoming = self.listener.accept().await?;
-        Some(Incoming { incoming, session: self.session.clone() })
+        Some(Incoming { incoming, session: self.session.clone(), event_log: self.event_log.clone() })
     }
 
     /// Takes no more clients, and closes every connection. Sessions over WebTransport hear the code only if they are
@@ -138,6 +160,7 @@ impl Server {
 pub struct Incoming {
     incoming: transport::Incoming,
     session: Config,
+    event_log: Option<EventLog>,
 }
 
 impl Incoming {
@@ -161,9 +184,16 @@ impl Incoming {
         let mut config = self.session;
         // Over WebTransport the CONNECT request has said both (draft-14 §9.3.2, draft-16 §9.3.1).
         config.accept_path = connection.kind() == TransportKind::Quic;
-        Session::start(connection, version, Side::Server, config, Place { path, authority })
-            .await
-            .map_err(|closed| AcceptError { remote, kind: AcceptFailed::Setup { version, closed } })
+        Session::start_logged(
+            connection,
+            version,
+            Side::Server,
+            config,
+            Place { path, authority },
+            self.event_log.as_ref(),
+        )
+        .await
+        .map_err(|closed| AcceptError { remote, kind: AcceptFailed::Setup { version, closed } })
     }
 }
 

@@ -65,6 +65,8 @@ mod driver;
 #[cfg(feature = "net")]
 mod endpoint;
 #[cfg(feature = "net")]
+mod log;
+#[cfg(feature = "net")]
 mod transport;
 
 #[cfg(feature = "net")]
@@ -77,6 +79,7 @@ pub use self::{
         TrackInfo,
     },
     endpoint::{AcceptError, ClientOptions, Incoming, Server, SessionError, connect, memory_pair},
+    log::{EventLog, EventLogError},
     transport::{
         BindError, CertificateError, CertificateHash, CertificateHashError, ConnectError, ConnectFailure,
         ConnectOptions, Pem, ServerCertificate, ServerOptions, ServerUrl, ServerUrlError, TransportKind,

@@ -15,6 +15,7 @@ use super::{
     Subscription,
 };
 use crate::driver::{self, End, Listening, Note, Shared, Status};
+use crate::log::EventLog;
 use crate::session::{Closed, Config, Misuse, Side};
 use crate::transport::{Connection, TransportKind};
 
@@ -58,8 +59,20 @@ impl Session {
         config: Config,
         place: Place,
     ) -> Result<Self, Closed> {
+        Self::start_logged(connection, version, side, config, place, None).await
+    }
+
+    /// As [`Session::start`], with an event log.
+    pub(crate) async fn start_logged(
+        connection: Connection,
+        version: Version,
+        side: Side,
+        config: Config,
+        place: Place,
+        event_log: Option<&EventLog>,
+    ) -> Result<Self, Closed> {
         // The handle closes the session if this future is dropped while it waits.
-        let handle = Arc::new(Handle { shared: driver::start(connection, version, side, config) });
+        let handle = Arc::new(Handle { shared: driver::start(connection, version, side, config, event_log) });
         let setup = handle.shared.established().await?;
         Ok(Self { handle, setup, place: Arc::new(place) })
     }

@@ -25,6 +25,7 @@ use std::time::Duration;
 
 use moqingbird_wire::Version;
 
+use crate::log::EventLog;
 use crate::session::{Config, Session, Side};
 use crate::transport::Connection;
 
@@ -38,8 +39,16 @@ pub(crate) use shared::{DataStream, Shared};
 const OPENING_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Starts a session on a connection. It lives until either side closes it, or the connection is lost.
-pub(crate) fn start(connection: Connection, version: Version, side: Side, config: Config) -> Arc<Shared> {
-    let shared = Shared::new(connection, |now| Session::new(version.draft(), side, config, now));
+pub(crate) fn start(
+    connection: Connection,
+    version: Version,
+    side: Side,
+    mut config: Config,
+    event_log: Option<&EventLog>,
+) -> Arc<Shared> {
+    let log = event_log.and_then(|log| log.begin(connection.connection_id(), side, version.draft()));
+    config.tap |= log.is_some();
+    let shared = Shared::new(connection, log, |now| Session::new(version.draft(), side, config, now));
     shared.spawn(accept::lanes(shared.clone(), shared.intake()));
     shared.spawn(accept::data_streams(shared.clone(), shared.intake()));
     shared.spawn(accept::datagrams(shared.clone()));

@@ -15,6 +15,7 @@ use tokio::sync::{Notify, watch};
 use super::lane::{self, LaneHandle};
 use super::listener::{End, Incoming, Listener, Listening, Note, Status};
 use super::{SendCell, timer};
+use crate::log::SessionLog;
 use crate::session::{
     Closed, Event, Input, Instant, Misuse, OpenedStream, Output, Session, StreamEnd, StreamId,
 };
@@ -68,6 +69,7 @@ pub(crate) enum Phase {
 #[derive(Debug)]
 struct State {
     session: Session,
+    log: Option<SessionLog>,
     deadline: Option<Instant>,
     lanes: HashMap<StreamId, LaneHandle>,
     held: HashMap<StreamId, (Opening, RecvStream, Stash)>,
@@ -89,7 +91,11 @@ pub(crate) struct DataStream {
 }
 
 impl Shared {
-    pub(super) fn new(connection: Connection, session: impl FnOnce(Instant) -> Session) -> Arc<Self> {
+    pub(super) fn new(
+        connection: Connection,
+        log: Option<SessionLog>,
+        session: impl FnOnce(Instant) -> Session,
+    ) -> Arc<Self> {
         let session = session(Instant::default());
         Arc::new(Self {
             draft: session.draft(),
@@ -98,6 +104,7 @@ impl Shared {
             runtime: Handle::current(),
             state: Mutex::new(State {
                 session,
+                log,
                 deadline: None,
                 lanes: HashMap::new(),
                 held: HashMap::new(),
@@ -404,8 +411,11 @@ impl Shared {
                     cell.prioritise(order);
                 }
             }
-            // Nobody has asked for it.
-            Output::Trace(_) => {}
+            Output::Trace(trace) => {
+                if let Some(log) = &state.log {
+                    log.record(self.now(), trace);
+                }
+            }
             Output::Event(event) => self.tell(state, event),
             Output::Close { code, reason } => {
                 let lanes = std::mem::take(&mut state.lanes);
@@ -468,6 +478,8 @@ impl Shared {
         state.held.clear();
         state.incoming.clear();
         state.closed = Some(closed.clone());
+        // Nothing more is said or heard: the log's file is finished.
+        state.log = None;
         self.phase.send_replace(Phase::Closed(closed));
         self.incoming.notify_one();
         self.uncongested.notify_waiters();

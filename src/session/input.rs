@@ -9,6 +9,19 @@ use moqingbird_wire::model::Opening;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StreamId(pub(super) u64);
 
+impl StreamId {
+    /// The stream of this number.
+    #[cfg(all(test, feature = "net"))]
+    pub(crate) const fn from_number(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// The number, as logs show it.
+    pub const fn number(self) -> u64 {
+        self.0
+    }
+}
+
 /// What the transport, or the clock, did.
 #[derive(Clone, Debug)]
 #[non_exhaustive]

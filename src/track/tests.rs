@@ -131,7 +131,7 @@ fn largest_object_excludes_smaller_locations_that_arrive_later() {
     second.object(header(8, 0)).unwrap();
     second.object(header(10, 0)).unwrap();
 
-    assert_eq!(ready(&mut subgroup(&mut reader)).0, vec![]);
+    assert_eq!(ready(&mut subgroup(&mut reader)).0, [0_u64; 0]);
     assert_eq!(ready(&mut subgroup(&mut reader)).0, vec![10]);
 }
 
