@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use moqingbird::wire::model::{FullTrackName, SessionErrorCode, TrackNamespace};
 use moqingbird::{
-    CertificateHash, ClientOptions, ConnectFailure, Pem, ServerUrl, Session, SessionError, Trust,
+    CertificateHash, ClientOptions, ConnectFailure, EventLog, Pem, ServerUrl, Session, SessionError, Trust,
 };
 use moqingbird_interop::Drafts;
 use tokio::time::timeout;
 
 use crate::exit::{Failure, Outcome};
+use crate::mlog::{self, MlogArgs};
 use crate::signals::Signals;
 
 /// How long a peer has to learn that we leave.
@@ -32,6 +33,8 @@ pub(crate) struct ConnectionArgs {
     /// Trust only the certificate of this SHA-256, as `moqt relay` prints it; may be repeated
     #[arg(long, value_name = "SHA256", conflicts_with = "ca")]
     pin: Vec<CertificateHash>,
+    #[command(flatten)]
+    mlog: MlogArgs,
 }
 
 /// A track as the command line names it.
@@ -84,8 +87,9 @@ impl ConnectionArgs {
         work: impl AsyncFnOnce(Session) -> Result<(), Failure>,
     ) -> Outcome {
         let mut signals = Signals::listen()?;
+        let log = self.mlog.open()?;
         let session = tokio::select! {
-            session = self.connect(url) => session?,
+            session = self.connect(url, log.clone()) => session?,
             signal = signals.end() => return Ok(interrupted(signal)),
         };
         let outcome = tokio::select! {
@@ -95,12 +99,15 @@ impl ConnectionArgs {
         session.close(SessionErrorCode::NoError, "");
         // A server that does not take the farewell finds out by itself.
         let _ = timeout(FAREWELL, session.drained()).await;
+        drop(session);
+        mlog::finish(log).await;
         outcome
     }
 
-    async fn connect(&self, url: &ServerUrl) -> Result<Session, Failure> {
-        let session =
-            moqingbird::connect(url, &self.options()).await.map_err(|error| session_failure(&error))?;
+    async fn connect(&self, url: &ServerUrl, log: Option<EventLog>) -> Result<Session, Failure> {
+        let mut options = self.options();
+        options.event_log = log;
+        let session = moqingbird::connect(url, &options).await.map_err(|error| session_failure(&error))?;
         tracing::info!("connected to {url}: {} over {}", session.version(), session.transport());
         Ok(session)
     }

@@ -9,6 +9,7 @@ mod exit;
 mod in_order;
 mod interop;
 mod logs;
+mod mlog;
 mod publish;
 mod publisher;
 mod relay;

@@ -15,6 +15,7 @@ use tokio::time::{sleep, timeout};
 use crate::connection::FAREWELL;
 use crate::exit::{Failure, Outcome};
 use crate::logs::Verbosity;
+use crate::mlog::{self, MlogArgs};
 use crate::signals::Signals;
 
 /// The port of MoQT tools in the field.
@@ -41,6 +42,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "14|16|14,16")]
     draft: Option<Drafts>,
     #[command(flatten)]
+    mlog: MlogArgs,
+    #[command(flatten)]
     verbosity: Verbosity,
 }
 
@@ -52,7 +55,11 @@ Examples:
 
 pub(crate) async fn run(args: Args) -> Outcome {
     args.verbosity.start();
-    let server = Server::bind(&options(args)).map_err(Failure::input)?;
+    let log = args.mlog.open()?;
+    let mut server = Server::bind(&options(args)).map_err(Failure::input)?;
+    if let Some(log) = &log {
+        server = server.with_event_log(log.clone());
+    }
     // Before anybody is told that the relay listens.
     let mut signals = Signals::listen()?;
     announce(&server)?;
@@ -62,6 +69,7 @@ pub(crate) async fn run(args: Args) -> Outcome {
         _ = signals.end() => {}
     }
     take_leave(&relay, &server).await;
+    mlog::finish(log).await;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,5 +1,7 @@
 //! The command line of the runner's contract.
 
+use std::path::PathBuf;
+
 use crate::Drafts;
 
 /// Run the MoQ interop runner's test cases and report them as TAP 14.
@@ -24,6 +26,9 @@ pub struct Args {
     /// Allow only these drafts; a relay that chooses another fails the case [env: MOQT_DRAFT, DRAFT]
     #[arg(long, value_name = "14|16|14,16")]
     pub draft: Option<Drafts>,
+    /// Write what each session says and hears into a file of its own in this directory [env: MOQT_MLOG_DIR]
+    #[arg(long, value_name = "DIR")]
+    pub mlog_dir: Option<PathBuf>,
 }
 
 const AFTER_HELP: &str = "\

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 
 use moqingbird::{
-    BindError, CertificateHash, ClientOptions, Server, ServerOptions, ServerUrl, ServerUrlError,
+    BindError, CertificateHash, ClientOptions, EventLog, Server, ServerOptions, ServerUrl, ServerUrlError,
     TransportKind, Trust, Version,
 };
 use moqingbird_relay::{Relay, RelayOptions};
@@ -21,6 +21,7 @@ pub struct EmbeddedRelay {
     quic: ServerUrl,
     web: ServerUrl,
     running: Mutex<Option<JoinHandle<()>>>,
+    log: Option<EventLog>,
 }
 
 impl EmbeddedRelay {
@@ -29,12 +30,23 @@ impl EmbeddedRelay {
     /// # Errors
     /// There is no port to be had.
     pub fn start() -> Result<Self, EmbeddedRelayError> {
-        let server = Server::bind(&ServerOptions::default())?;
+        Self::start_logged(None)
+    }
+
+    /// As [`EmbeddedRelay::start`]; its sessions, and those of its targets, are logged.
+    ///
+    /// # Errors
+    /// There is no port to be had.
+    pub fn start_logged(log: Option<EventLog>) -> Result<Self, EmbeddedRelayError> {
+        let mut server = Server::bind(&ServerOptions::default())?;
+        if let Some(log) = &log {
+            server = server.with_event_log(log.clone());
+        }
         let address = *server.local_addrs().first().ok_or(BindError::NoAddress)?;
         let certificate = server.certificate_sha256();
         let (quic, web) = (format!("moqt://{address}").parse()?, format!("https://{address}/").parse()?);
         let running = Mutex::new(Some(tokio::spawn(serve(server))));
-        Ok(Self { address, certificate, quic, web, running })
+        Ok(Self { address, certificate, quic, web, running, log })
     }
 
     /// Where it listens.
@@ -47,6 +59,7 @@ impl EmbeddedRelay {
         let mut options = ClientOptions::default();
         options.connect.versions = vec![draft];
         options.connect.trust = Trust::Pinned(vec![self.certificate]);
+        options.event_log = self.log.clone();
         let url = if transport == TransportKind::WebTransport { &self.web } else { &self.quic };
         Target::new(url.clone(), options)
     }

@@ -1,8 +1,10 @@
 //! The program: from the command line to the exit status.
 
 use std::io::{self, Write};
+use std::time::Duration;
 
-use moqingbird::{ClientOptions, TransportKind, Trust, Version};
+use moqingbird::{ClientOptions, EventLog, TransportKind, Trust, Version};
+use tokio::time::timeout;
 
 use crate::cases::{CASES, Case};
 use crate::context::{Target, Targets};
@@ -19,6 +21,9 @@ pub const USAGE: u8 = 2;
 /// Exit status: this client does not have the case, or none of the drafts that the environment pins.
 pub const UNSUPPORTED: u8 = 127;
 
+/// How long event logs have to be finished when all cases are done.
+const LOG_LIMIT: Duration = Duration::from_secs(1);
+
 /// Runs the test client, with TAP on `out` and one line on `err` where nothing can be run. It answers the exit status.
 ///
 /// # Errors
@@ -32,8 +37,18 @@ pub async fn run<O: Write, E: Write>(
     if args.list {
         return list(out).map(|()| PASSED);
     }
-    match Settings::resolve(args, env) {
-        Ok(settings) => test(&settings, out).await,
+    let settings = Settings::resolve(args, env).and_then(|settings| {
+        let log = settings.mlog_dir.as_ref().map(EventLog::new).transpose();
+        log.map(|log| (settings, log)).map_err(|error| SettingsError::Usage(error.to_string()))
+    });
+    match settings {
+        Ok((settings, log)) => {
+            let status = test(&settings, log.clone(), out).await;
+            if let Some(log) = log {
+                let _ = timeout(LOG_LIMIT, log.finished()).await;
+            }
+            status
+        }
         Err(error) => {
             writeln!(err, "moqt interop: {error}")?;
             Ok(match error {
@@ -49,7 +64,7 @@ fn list(mut out: impl Write) -> io::Result<()> {
     out.flush()
 }
 
-async fn test(settings: &Settings, out: impl Write) -> io::Result<u8> {
+async fn test(settings: &Settings, log: Option<EventLog>, out: impl Write) -> io::Result<u8> {
     let mut tap = Tap::new(out)?;
     tap.comment(concat!("moqingbird-interop ", env!("CARGO_PKG_VERSION")))?;
     // Held until the run is over.
@@ -59,12 +74,13 @@ async fn test(settings: &Settings, out: impl Write) -> io::Result<u8> {
             tap.comment(&format!("Relay: {url}"))?;
             let mut options = ClientOptions::default();
             options.connect.versions = settings.drafts.versions().to_vec();
+            options.event_log = log;
             if !settings.verify {
                 options.connect.trust = Trust::Insecure;
             }
             relay_points(settings.case, &Target::new(url.clone(), options))
         }
-        None => match EmbeddedRelay::start() {
+        None => match EmbeddedRelay::start_logged(log) {
             Ok(relay) => {
                 tap.comment(&format!("Relay: within this program, {}", relay.address()))?;
                 embedded = relay;

@@ -1,6 +1,7 @@
 //! What a run is to do: flags first, then the environment, then the defaults.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use moqingbird::ServerUrl;
 
@@ -19,6 +20,8 @@ pub struct Settings {
     pub verify: bool,
     /// The drafts that are allowed.
     pub drafts: Drafts,
+    /// Where event logs go. `None`: nowhere.
+    pub mlog_dir: Option<PathBuf>,
 }
 
 impl Settings {
@@ -35,6 +38,7 @@ impl Settings {
             case: case.map(find).transpose()?,
             verify: !(args.tls_disable_verify || truth(env("TLS_DISABLE_VERIFY"))),
             drafts: drafts(args, &env)?,
+            mlog_dir: args.mlog_dir.clone().or_else(|| env("MOQT_MLOG_DIR").map(PathBuf::from)),
         })
     }
 

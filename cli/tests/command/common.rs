@@ -22,9 +22,16 @@ pub(crate) struct Output {
 /// A command line without the caller's settings; killed when dropped.
 pub(crate) fn moqt(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_moqt"));
-    for variable in
-        ["RUST_LOG", "RELAY_URL", "TESTCASE", "MOQT_DRAFT", "DRAFT", "TLS_DISABLE_VERIFY", "VERBOSE"]
-    {
+    for variable in [
+        "RUST_LOG",
+        "RELAY_URL",
+        "TESTCASE",
+        "MOQT_DRAFT",
+        "DRAFT",
+        "TLS_DISABLE_VERIFY",
+        "VERBOSE",
+        "MOQT_MLOG_DIR",
+    ] {
         command.env_remove(variable);
     }
     command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
