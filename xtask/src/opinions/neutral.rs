@@ -174,7 +174,7 @@ fn fetch(draft: &dyn Draft, fetch: &Fetch) -> Value {
         }
         other => json!({ "unforeseen": format!("{other:?}") }),
     };
-    let omitted = match draft.rules().fetch_ok_states_order {
+    let omitted = match draft.rules().ok_states_order {
         true => 0,
         false => order(GroupOrder::Ascending),
     };
