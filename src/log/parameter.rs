@@ -70,8 +70,8 @@ impl Parameters {
 /// What a SETUP says besides its versions.
 pub(super) fn setup_options(setup: &Setup) -> Vec<Value> {
     let mut options = Parameters::default()
-        .add("path", setup.path.as_ref().map(|path| without_query(path)))
-        .add("authority", setup.authority.as_ref().map(|authority| without_user(authority)))
+        .add("path", setup.path.as_ref().map(without_query))
+        .add("authority", setup.authority.as_ref().map(without_user))
         .add("max_request_id", Some(setup.max_request_id))
         .add("max_auth_token_cache_size", Some(setup.max_auth_token_cache_size))
         .add(

@@ -4,4 +4,5 @@ mod bad_input;
 mod common;
 mod deliver;
 mod failures;
+mod mlog;
 mod program;

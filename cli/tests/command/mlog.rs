@@ -1,11 +1,9 @@
 //! `--mlog-dir`: files of relay and clients.
 
-mod common;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use common::{Relay, Running, moqt, run};
+use crate::common::{Relay, Running, moqt, run};
 
 struct Directory(PathBuf);
 
