@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod common;
+mod decode;
 mod deliver;
 mod failures;
 mod mlog;

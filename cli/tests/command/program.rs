@@ -4,7 +4,8 @@ use crate::common::{Relay, run};
 
 #[tokio::test]
 async fn every_subcommand_has_help_with_an_example() {
-    for command in ["relay", "pub", "sub", "clock", "clock pub", "clock sub", "interop", "version"] {
+    for command in ["relay", "pub", "sub", "clock", "clock pub", "clock sub", "interop", "decode", "version"]
+    {
         let args: Vec<_> = command.split(' ').chain(["--help"]).collect();
         let output = run(&args).await;
         assert_eq!((output.status, output.err.as_str()), (0, ""), "{command}");
