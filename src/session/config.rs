@@ -72,7 +72,7 @@ impl Default for Config {
             max_request_id: 100,
             max_auth_token_cache_size: 4 * 1024,
             max_waiting_requests: 1_000,
-            max_held_streams: 64,
+            max_held_streams: 1_000,
             max_held_datagrams: 64,
             max_held_datagram_bytes: 64 * 1024,
             max_namespaces: 10_000,
