@@ -453,6 +453,8 @@ impl Shared {
             Event::Ended { id, done } => state.tell(id, Note::Ended(done)),
             Event::Namespace { id, namespace } => state.namespace(id, namespace, true),
             Event::NamespaceDone { id, namespace } => state.namespace(id, namespace, false),
+            Event::NewGroupRequest { .. } => {}
+            Event::Expired { id } => state.end(id, End::Cancelled),
             Event::Cancelled { id } => {
                 state.end(id, End::Cancelled);
                 state.withdrawn(id);

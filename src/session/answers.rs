@@ -19,7 +19,7 @@ impl Session {
     pub fn accept(&mut self, now: Instant, id: RequestId, response: Response) -> Result<(), Misuse> {
         let open = self.unanswered_request(id)?;
         match (&open.body, response) {
-            (Body::Sending(_), Response::Subscribe(ok)) => self.accept_subscribe(id, ok)?,
+            (Body::Sending(_), Response::Subscribe(ok)) => self.accept_subscribe(now, id, ok)?,
             (Body::Receiving(_), Response::Publish(ok)) => self.accept_publish(now, id, ok)?,
             (Body::Serving(_), Response::Fetch(ok)) => self.accept_fetch(id, ok)?,
             (Body::Status, Response::Ok { ok, .. }) => self.accept_status(id, ok)?,
@@ -30,15 +30,14 @@ impl Session {
                     // What may be missing between the old range and the new is found by it (draft-16 §9.11.1).
                     ok.largest = ok.largest.max(sending.largest);
                 }
-                let largest = ok.largest;
-                let response = Response::Ok { kind: Some(open.kind), ok };
+                let response = Response::Ok { kind: Some(open.kind), ok: ok.clone() };
                 self.send(open.lane, &Message::Response { target: Target::Id(id), response })?;
                 self.set_granted(id);
                 if let Some(Open { body: Body::Update { target, update }, .. }) = self.requests.open.get(&id)
                 {
                     let (target, update) = (*target, update.clone());
                     self.end(id);
-                    self.grant_update(target, &update, largest);
+                    self.grant_update(now, target, &update, &ok);
                 }
             }
             _ => return Err(Misuse::WrongKind),
@@ -60,7 +59,7 @@ impl Session {
         Ok(())
     }
 
-    fn accept_subscribe(&mut self, id: RequestId, mut ok: SubscribeOk) -> Result<(), Misuse> {
+    fn accept_subscribe(&mut self, now: Instant, id: RequestId, mut ok: SubscribeOk) -> Result<(), Misuse> {
         ok.track_alias = self.tracks.new_alias();
         let states_order = self.rules.ok_states_order;
         let Some(sending) = self.requests.sending(id) else { return Err(Misuse::WrongKind) };
@@ -74,6 +73,11 @@ impl Session {
             sending.grant(&ok);
         }
         self.set_granted(id);
+        self.set_expiry(now, id, ok.expires);
+        if let Some(sending) = self.requests.sending(id) {
+            let group = sending.asked_group.take();
+            self.group_asked(id, group);
+        }
         Ok(self.join_all(id)?)
     }
 
@@ -82,6 +86,10 @@ impl Session {
         if self.rules.publish_ok_is_explicit {
             ok.group_order = ok.group_order.or(Some(receiving.group_order));
             ok.filter = ok.filter.or(Some(SubscriptionFilter::LargestObject));
+        }
+        if ok.new_group_request.is_some() && !receiving.dynamic_groups {
+            // draft-16 §9.2.2.9.
+            return Err(Misuse::WrongState("the track has no dynamic groups"));
         }
         let (track, alias, over) = (receiving.track.clone(), receiving.alias, receiving.done.is_some());
         let message = Message::Response { target: Target::Id(id), response: Response::Publish(ok.clone()) };
@@ -103,6 +111,7 @@ impl Session {
             receiving.grant(&ok);
         }
         self.set_granted(id);
+        self.set_expiry(now, id, ok.expires);
         if let Some(alias) = alias {
             self.deliver_held(alias, id);
         }

@@ -1,6 +1,7 @@
 //! What the application asks of the peer, and takes back.
 
 use bytes::Bytes;
+use moqingbird_wire::EncodeError;
 use moqingbird_wire::model::{
     ErrorContext, GoAway, Message, PublishDoneCode, ReasonPhrase, Request, RequestError, RequestId,
     SessionErrorCode,
@@ -9,8 +10,9 @@ use moqingbird_wire::model::{
 use super::fetches::Arrival;
 use super::namespaces::{Announcement, Prefix};
 use super::requests::{Body, Stage};
+use super::timers::Timer;
 use super::tracks::{Receiving, Sending};
-use super::{Instant, Misuse, Phase, Session, Side, Violation};
+use super::{Instant, Misuse, Phase, Session, Side, StreamId, Violation};
 
 impl Session {
     /// Asks the peer something: now, or as soon as it permits another request. The answer is [`Event::Accepted`] or
@@ -75,14 +77,12 @@ impl Session {
                 return Err(Misuse::WrongState("the PUBLISH is not answered: accept or reject it"));
             }
             Body::Receiving(receiving) => {
-                let (streams, over) = (receiving.streams.clone(), receiving.done.is_some());
-                if over {
-                    self.forget(now, id)?;
+                if receiving.done.is_none() {
+                    self.leave(now, id)?;
                 } else {
-                    self.withdraw(now, id)?;
-                }
-                for stream in streams {
-                    self.stop_stream(stream);
+                    let streams = receiving.streams.clone();
+                    self.forget(now, id)?;
+                    self.stop_streams(streams);
                 }
             }
             Body::Fetching(fetching) => {
@@ -103,6 +103,21 @@ impl Session {
         }
         self.send_or_shut(now);
         Ok(())
+    }
+
+    /// Leaves a subscription by which we receive, and refuses its streams.
+    pub(super) fn leave(&mut self, now: Instant, id: RequestId) -> Result<(), EncodeError> {
+        let Some(receiving) = self.requests.receiving(id) else { return Ok(()) };
+        let streams = receiving.streams.clone();
+        self.withdraw(now, id)?;
+        self.stop_streams(streams);
+        Ok(())
+    }
+
+    fn stop_streams(&mut self, streams: impl IntoIterator<Item = StreamId>) {
+        for stream in streams {
+            self.stop_stream(stream);
+        }
     }
 
     /// No longer takes a namespace that the peer publishes, which was accepted: PUBLISH_NAMESPACE_CANCEL.
@@ -162,7 +177,9 @@ impl Session {
         Ok(())
     }
 
-    /// Asks the peer to leave: to this URI, or with an empty one to the same place. Only servers may name one.
+    /// Asks the peer to leave: to this URI, or with an empty one to the same place. Only servers may name one. If
+    /// subscriptions or fetches are left after [`Config::goaway_timeout`](super::Config::goaway_timeout), the session is
+    /// closed.
     ///
     /// # Errors
     /// A URI from a client or over 8,192 bytes, a second GOAWAY, or a session that is not established.
@@ -178,6 +195,7 @@ impl Session {
         }
         self.send(None, &Message::GoAway(GoAway { new_session_uri }))?;
         self.leaving = true;
+        self.timers.set(Timer::GoAway, now + self.config.goaway_timeout);
         self.send_or_shut(now);
         Ok(())
     }

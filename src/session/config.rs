@@ -55,8 +55,11 @@ pub struct Config {
     pub response_timeout: Duration,
     /// How long a stream or datagram of an unknown alias, or a request that came before SETUP, is held.
     pub held_timeout: Duration,
-    /// How long counted streams are waited for after PUBLISH_DONE.
+    /// How long counted streams are waited for after PUBLISH_DONE. If the subscription has a longer delivery timeout, that.
     pub late_stream_timeout: Duration,
+    /// How long subscriptions and fetches may be left after our GOAWAY before the session is closed with
+    /// GOAWAY_TIMEOUT.
+    pub goaway_timeout: Duration,
 }
 
 impl Default for Config {
@@ -82,6 +85,7 @@ impl Default for Config {
             response_timeout: Duration::from_secs(10),
             held_timeout: Duration::from_secs(2),
             late_stream_timeout: Duration::from_secs(5),
+            goaway_timeout: Duration::from_secs(30),
         }
     }
 }

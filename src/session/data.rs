@@ -5,6 +5,7 @@
 //! bounds of [`Config`](super::Config).
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use bytes::Bytes;
 use moqingbird_wire::EncodeError;
@@ -29,6 +30,9 @@ pub struct OpenedStream {
     pub header: SubgroupHeader,
     /// Its place in the order of sending; higher goes first.
     pub order: i32,
+    /// If an object is later than this after it was there to be sent, the stream is to be reset with DELIVERY_TIMEOUT.
+    /// `None`: however late.
+    pub delivery_timeout: Option<Duration>,
 }
 
 /// What has come for aliases that are not known.
@@ -204,7 +208,8 @@ impl Session {
         if receiving.is_complete() {
             self.subscription_ended(now, id);
         } else {
-            self.timers.set(Timer::LateStreams(id), now + self.config.late_stream_timeout);
+            let patience = self.config.late_stream_timeout.max(receiving.delivery_timeout());
+            self.timers.set(Timer::LateStreams(id), now + patience);
         }
     }
 
@@ -249,13 +254,14 @@ impl Session {
         if !state.range.has_group(group_id) {
             return Err(Misuse::WrongState("the subscription does not take objects of this group"));
         }
-        let track_alias = state.track_alias;
+        let (track_alias, delivery_timeout) = (state.track_alias, state.delivery_timeout);
         let stream = self.new_stream();
         let may_omit = self.rules.default_priority;
         let Some(sending) = self.requests.sending(id) else { return Err(Misuse::WrongKind) };
         let moved = sending.place(group_id);
         let sent = SentStream { group: group_id, publisher_priority };
         sending.opened += 1;
+        sending.begin_group(group_id);
         sending.streams.insert(stream, sent);
         let order = sending.order(sent);
         let omitted = may_omit && publisher_priority == sending.default_priority;
@@ -272,7 +278,7 @@ impl Session {
             end_of_group,
         };
         self.trace_stream(Direction::Sent, stream, &Opening::Subgroup(header));
-        Ok(OpenedStream { stream, header, order })
+        Ok(OpenedStream { stream, header, order, delivery_timeout })
     }
 
     /// The bytes of a datagram for a subscription by which we send. Its alias is filled in, and where the draft needs
@@ -286,10 +292,11 @@ impl Session {
             return Err(Misuse::WrongState("the subscription does not take objects of this group"));
         }
         datagram.track_alias = state.track_alias;
-        if let Some(sending) = self.requests.sending(id)
-            && !self.rules.default_priority
-        {
-            datagram.publisher_priority.get_or_insert(sending.default_priority);
+        if let Some(sending) = self.requests.sending(id) {
+            sending.begin_group(datagram.group_id);
+            if !self.rules.default_priority {
+                datagram.publisher_priority.get_or_insert(sending.default_priority);
+            }
         }
         let mut w = Writer::new();
         self.draft.encode_datagram(&datagram, &mut w)?;

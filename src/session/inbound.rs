@@ -21,7 +21,9 @@ impl Session {
                 Err(Violation::protocol(format!("{} on the control stream", request.kind())))
             }
             Message::Request { id, request } => self.request_received(now, None, id, request),
-            Message::RequestUpdate { id, target, update } => self.update_received(None, id, target, update),
+            Message::RequestUpdate { id, target, update } => {
+                self.update_received(now, None, id, target, update)
+            }
             Message::Response { target, response } => self.answered(now, None, &target, response),
             Message::RequestError { target, kind, error } => self.declined(now, None, &target, kind, error),
             Message::Unsubscribe(id) => self.unsubscribed(id),

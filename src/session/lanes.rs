@@ -173,7 +173,7 @@ impl Session {
             &mut Role::Ours(id) => self.prefix_message(now, stream, id, message),
             Role::Theirs(_) => match message {
                 Message::RequestUpdate { id, target, update } => {
-                    self.update_received(Some(stream), id, target, update)
+                    self.update_received(now, Some(stream), id, target, update)
                 }
                 _ => Err(Violation::protocol("a request's own stream carries one request")),
             },

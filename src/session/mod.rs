@@ -42,6 +42,7 @@ mod commands;
 mod config;
 mod data;
 mod error;
+mod expiry;
 mod fetches;
 mod inbound;
 mod input;
@@ -286,6 +287,8 @@ impl Session {
                 Timer::Lane(stream) => self.drop_lane(stream),
                 Timer::HeldStream(stream) => self.drop_held(stream),
                 Timer::HeldDatagrams => self.drop_stale_datagrams(now),
+                Timer::Expiry(id) => self.expired(now, id)?,
+                Timer::GoAway => self.goaway_overdue()?,
                 Timer::LateStreams(id) => self.subscription_ended(now, id),
             }
         }

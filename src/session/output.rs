@@ -116,6 +116,20 @@ pub enum Event {
         /// The request.
         id: RequestId,
     },
+    /// A subscription has ended because the time is over that we stated: in SUBSCRIBE_OK, PUBLISH or PUBLISH_OK. The peer
+    /// is told.
+    Expired {
+        /// The subscription.
+        id: RequestId,
+    },
+    /// The subscriber would like a new group to begin soon (draft-16 §9.2.2.9). Told for tracks with dynamic groups only,
+    /// and not again before there is a new group, unless a later one is asked for.
+    NewGroupRequest {
+        /// The subscription by which we send.
+        id: RequestId,
+        /// Any group from this one on will do.
+        group_id: u64,
+    },
     /// The publisher has ended a subscription, and every stream that it counted has been delivered or waited for.
     Ended {
         /// The subscription.

@@ -47,14 +47,18 @@ impl Session {
         if let Some(alias) = alias {
             self.bind_alias(now, alias, id)?;
         }
-        self.granted(id, response);
+        self.granted(now, id, response);
         if let Some(alias) = alias {
             self.deliver_held(alias, id);
         }
         Ok(())
     }
 
-    fn granted(&mut self, id: RequestId, response: Response) {
+    fn granted(&mut self, now: Instant, id: RequestId, response: Response) {
+        let group = match &response {
+            Response::Publish(ok) => ok.new_group_request,
+            _ => None,
+        };
         self.timers.clear(Timer::Answer(id));
         let Some(open) = self.requests.open.get_mut(&id) else { return };
         open.stage = Stage::Granted;
@@ -80,8 +84,11 @@ impl Session {
             self.event(Event::Accepted { id, response });
         }
         self.fetch_granted(id);
-        if self.requests.sending(id).is_some() {
+        if let Some(sending) = self.requests.sending(id) {
+            let expires = sending.expires;
             self.range_changed(id);
+            self.set_expiry(now, id, expires);
+            self.group_asked(id, group);
         }
     }
 

@@ -533,6 +533,7 @@ impl Session {
         }
         self.timers.clear(Timer::Answer(id));
         self.timers.clear(Timer::LateStreams(id));
+        self.timers.clear(Timer::Expiry(id));
         if !self.requests.is_ours(id) {
             self.requests.theirs.ended += 1;
         }

@@ -19,6 +19,10 @@ pub(super) enum Timer {
     HeldStream(StreamId),
     /// The oldest datagram of an unknown alias.
     HeldDatagrams,
+    /// A subscription of which we said when it ends.
+    Expiry(RequestId),
+    /// Requests that are left after our GOAWAY.
+    GoAway,
     /// The streams that PUBLISH_DONE counted.
     LateStreams(RequestId),
 }

@@ -32,7 +32,8 @@ pub struct SubscriptionState {
     pub filter: Option<SubscriptionFilter>,
     /// The locations that `filter` stands for.
     pub range: Range,
-    /// Objects later than this are not wanted by the subscriber.
+    /// Objects later than this are not to be delivered: the shorter of what subscriber and publisher say. `None`: neither
+    /// says any (draft-14 §9.2.1.2, draft-16 §9.2.2.2).
     pub delivery_timeout: Option<Duration>,
 }
 
@@ -95,6 +96,12 @@ pub(super) struct Sending {
     pub(super) state: SubscriptionState,
     /// The largest location that the peer was told of.
     pub(super) largest: Option<Location>,
+    /// When we mean to end it, counted from its beginning and from each update.
+    pub(super) expires: Option<Duration>,
+    delivery_timeout: DeliveryTimeout,
+    new_groups: NewGroups,
+    /// The new group that SUBSCRIBE asks for, until it is accepted.
+    pub(super) asked_group: Option<u64>,
     /// As it was accepted.
     pub(super) joint: Joint,
     /// FETCHes of the peer that join it and wait for our answer.
@@ -111,6 +118,50 @@ pub(super) struct Sending {
     base_group: u64,
     /// PUBLISH_DONE, to be said when all streams have settled.
     pub(super) finishing: Option<(PublishDoneCode, ReasonPhrase)>,
+}
+
+/// What either side says of late objects.
+#[derive(Clone, Copy, Debug, Default)]
+struct DeliveryTimeout {
+    subscriber: Option<Duration>,
+    publisher: Option<Duration>,
+}
+
+impl DeliveryTimeout {
+    fn effective(self) -> Option<Duration> {
+        [self.subscriber, self.publisher].into_iter().flatten().min()
+    }
+}
+
+/// Requests of a new group (draft-16 §9.2.2.9).
+#[derive(Clone, Copy, Debug, Default)]
+struct NewGroups {
+    /// Whether the track lets them be asked for.
+    dynamic: bool,
+    /// The largest group that has begun.
+    current: Option<u64>,
+    /// What is asked for and has not begun.
+    outstanding: Option<u64>,
+}
+
+impl NewGroups {
+    /// Whether a new group is wanted that nobody has asked for yet.
+    fn wants(&mut self, group: u64) -> bool {
+        let has_begun = group != 0 && self.current.is_some_and(|current| group <= current);
+        let is_known = self.outstanding.is_some_and(|outstanding| outstanding >= group);
+        if !self.dynamic || has_begun || is_known {
+            return false;
+        }
+        self.outstanding = Some(group);
+        true
+    }
+
+    fn begin(&mut self, group: u64) {
+        if self.current.is_none_or(|current| group > current) {
+            self.current = Some(group);
+            self.outstanding = None;
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -133,8 +184,10 @@ impl Sending {
             range,
             delivery_timeout: subscribe.delivery_timeout,
         })
+        .with_timeout(DeliveryTimeout { subscriber: subscribe.delivery_timeout, publisher: None })
         .with_order(subscribe.group_order)
         .with_joint(Joint { filter: subscribe.filter, largest: None })
+        .with_asked_group(subscribe.new_group_request)
     }
 
     /// Our PUBLISH, before its answer: every new object is sent (draft-14 §9.13, draft-16 §9.13).
@@ -148,7 +201,11 @@ impl Sending {
             filter: None,
             range: Range::new(None, None),
             delivery_timeout: None,
-        });
+        })
+        .with_timeout(DeliveryTimeout { subscriber: None, publisher: publish.extensions.delivery_timeout });
+        sending.expires = publish.expires;
+        sending.new_groups.dynamic = publish.extensions.dynamic_groups;
+        sending.new_groups.current = publish.largest.map(|largest| largest.group);
         sending.largest = publish.largest;
         sending.joint.largest = publish.largest;
         sending.default_priority = publish.extensions.default_publisher_priority;
@@ -159,6 +216,10 @@ impl Sending {
         Self {
             state,
             largest: None,
+            expires: None,
+            delivery_timeout: DeliveryTimeout::default(),
+            new_groups: NewGroups::default(),
+            asked_group: None,
             joint: Joint::default(),
             joiners: Vec::new(),
             asked_order: None,
@@ -175,6 +236,32 @@ impl Sending {
         self
     }
 
+    fn with_timeout(mut self, timeout: DeliveryTimeout) -> Self {
+        self.delivery_timeout = timeout;
+        self.state.delivery_timeout = timeout.effective();
+        self
+    }
+
+    fn subscriber_timeout(&mut self, timeout: Option<Duration>) {
+        self.delivery_timeout.subscriber = timeout.or(self.delivery_timeout.subscriber);
+        self.state.delivery_timeout = self.delivery_timeout.effective();
+    }
+
+    /// Whether the application has to hear of a request for a new group.
+    pub(super) fn wants_group(&mut self, group: Option<u64>) -> bool {
+        group.is_some_and(|group| self.new_groups.wants(group))
+    }
+
+    /// An object of a group is sent.
+    pub(super) fn begin_group(&mut self, group: u64) {
+        self.new_groups.begin(group);
+    }
+
+    const fn with_asked_group(mut self, group: Option<u64>) -> Self {
+        self.asked_group = group;
+        self
+    }
+
     const fn with_joint(mut self, joint: Joint) -> Self {
         self.joint = joint;
         self
@@ -188,6 +275,11 @@ impl Sending {
         self.largest = ok.largest;
         self.joint.largest = ok.largest;
         self.default_priority = ok.extensions.default_publisher_priority;
+        self.expires = ok.expires;
+        self.delivery_timeout.publisher = ok.extensions.delivery_timeout;
+        self.subscriber_timeout(None);
+        self.new_groups.dynamic = ok.extensions.dynamic_groups;
+        self.new_groups.current = ok.largest.map(|largest| largest.group);
     }
 
     /// The peer took our PUBLISH.
@@ -198,7 +290,7 @@ impl Sending {
         self.state.filter = ok.filter;
         self.joint.filter = ok.filter;
         self.state.range = Range::new(ok.filter, self.largest);
-        self.state.delivery_timeout = ok.delivery_timeout;
+        self.subscriber_timeout(ok.delivery_timeout);
     }
 
     /// The subscriber changed what it wants.
@@ -210,7 +302,7 @@ impl Sending {
         }
         self.state.subscriber_priority = update.subscriber_priority.unwrap_or(self.state.subscriber_priority);
         self.state.forward = update.forward.unwrap_or(self.state.forward);
-        self.state.delivery_timeout = update.delivery_timeout.or(self.state.delivery_timeout);
+        self.subscriber_timeout(update.delivery_timeout);
     }
 
     /// Makes room for a group among the places. Says whether the places of all streams have changed.
@@ -247,6 +339,7 @@ pub(super) struct Receiving {
     pub(super) default_priority: u8,
     /// Whether the track lets new groups be asked for.
     pub(super) dynamic_groups: bool,
+    delivery_timeout: DeliveryTimeout,
     /// Streams that were delivered and have not ended.
     pub(super) streams: BTreeSet<StreamId>,
     /// How many were ever delivered.
@@ -268,6 +361,7 @@ impl Receiving {
             group_order: subscribe.group_order.unwrap_or_default(),
             default_priority: moqingbird_wire::model::DEFAULT_PRIORITY,
             dynamic_groups: false,
+            delivery_timeout: DeliveryTimeout { subscriber: subscribe.delivery_timeout, publisher: None },
             streams: BTreeSet::new(),
             arrived: 0,
             done: None,
@@ -287,6 +381,10 @@ impl Receiving {
             group_order: publish.extensions.group_order,
             default_priority: publish.extensions.default_publisher_priority,
             dynamic_groups: publish.extensions.dynamic_groups,
+            delivery_timeout: DeliveryTimeout {
+                subscriber: None,
+                publisher: publish.extensions.delivery_timeout,
+            },
             streams: BTreeSet::new(),
             arrived: 0,
             done: None,
@@ -299,17 +397,25 @@ impl Receiving {
         self.joint.largest = ok.largest;
         self.default_priority = ok.extensions.default_publisher_priority;
         self.dynamic_groups = ok.extensions.dynamic_groups;
+        self.delivery_timeout.publisher = ok.extensions.delivery_timeout;
+    }
+
+    /// How long its objects may take, in any case.
+    pub(super) fn delivery_timeout(&self) -> Duration {
+        self.delivery_timeout.effective().unwrap_or_default()
     }
 
     pub(super) fn grant(&mut self, ok: &PublishOk) {
         self.filter = ok.filter;
         self.joint.filter = ok.filter;
+        self.delivery_timeout.subscriber = ok.delivery_timeout;
         self.forward = ok.forward;
         self.subscriber_priority = ok.subscriber_priority;
     }
 
     pub(super) fn update(&mut self, update: &RequestUpdate) {
         self.filter = update.filter.or(self.filter);
+        self.delivery_timeout.subscriber = update.delivery_timeout.or(self.delivery_timeout.subscriber);
         self.forward = update.forward.unwrap_or(self.forward);
         self.subscriber_priority = update.subscriber_priority.unwrap_or(self.subscriber_priority);
     }

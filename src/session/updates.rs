@@ -4,8 +4,8 @@
 
 use moqingbird_wire::EncodeError;
 use moqingbird_wire::model::{
-    Location, Message, PublishDoneCode, RequestErrorCode, RequestId, RequestKind, RequestOk, RequestUpdate,
-    Response, Target,
+    Message, PublishDoneCode, RequestErrorCode, RequestId, RequestKind, RequestOk, RequestUpdate, Response,
+    Target,
 };
 
 use super::fetches::Arrival;
@@ -17,6 +17,7 @@ use super::{Checked, Event, Instant, Misuse, Output, Session, StreamId, Violatio
 impl Session {
     pub(super) fn update_received(
         &mut self,
+        now: Instant,
         lane: Option<StreamId>,
         id: RequestId,
         target: RequestId,
@@ -45,7 +46,7 @@ impl Session {
             true => self.update_pending(lane, id, target, update),
             false if !subscription => self.odd_update(lane, id, target),
             false => {
-                self.apply(target, &update)?;
+                self.apply(now, target, &update)?;
                 self.event(Event::Update { id: target, update, answer: None });
                 self.ended_at_once();
                 self.raise_limit()
@@ -108,7 +109,7 @@ impl Session {
     }
 
     /// Applies an update that is not answered. It may only narrow the range (draft-14 §9.10).
-    fn apply(&mut self, target: RequestId, update: &RequestUpdate) -> Checked {
+    fn apply(&mut self, now: Instant, target: RequestId, update: &RequestUpdate) -> Checked {
         let may_widen = self.rules.update_may_widen;
         let Some(sending) = self.requests.sending(target) else { return Ok(()) };
         if let Some(filter) = update.filter {
@@ -124,19 +125,23 @@ impl Session {
         }
         sending.update(update, None);
         self.range_changed(target);
+        self.extend(now, target, None);
         Ok(())
     }
 
     /// We accepted an update of the peer's.
     pub(super) fn grant_update(
         &mut self,
+        now: Instant,
         target: RequestId,
         update: &RequestUpdate,
-        largest: Option<Location>,
+        ok: &RequestOk,
     ) {
         if let Some(sending) = self.requests.sending(target) {
-            sending.update(update, largest);
+            sending.update(update, ok.largest);
             self.range_changed(target);
+            self.extend(now, target, ok.expires);
+            self.group_asked(target, update.new_group_request);
         }
         if let Some(serving) = self.serving(target) {
             serving.update(update);
@@ -170,11 +175,28 @@ impl Session {
 
     /// We declined an update of the peer's: its subscription ends too (draft-16 §9.11).
     pub(super) fn end_updated(&mut self, target: RequestId) -> Checked {
-        let code = self.publish_done_code(PublishDoneCode::UpdateFailed);
-        let Some(sending) = self.requests.sending(target) else { return Ok(()) };
-        sending.finishing.get_or_insert_with(|| (code, "an update was declined".into()));
-        self.reset_streams(target, |_| true);
-        self.try_finish(target)
+        self.break_off(target, PublishDoneCode::UpdateFailed, "an update was declined")
+    }
+
+    /// Ends a subscription by which we send, with streams in mid-air.
+    pub(super) fn break_off(
+        &mut self,
+        id: RequestId,
+        code: PublishDoneCode,
+        reason: &'static str,
+    ) -> Checked {
+        let code = self.publish_done_code(code);
+        let Some(sending) = self.requests.sending(id) else { return Ok(()) };
+        sending.finishing.get_or_insert_with(|| (code, reason.into()));
+        self.reset_streams(id, |_| true);
+        self.try_finish(id)
+    }
+
+    /// The subscriber asks for a new group.
+    pub(super) fn group_asked(&mut self, id: RequestId, group: Option<u64>) {
+        if self.requests.sending(id).is_some_and(|sending| sending.wants_group(group)) {
+            self.event(Event::NewGroupRequest { id, group_id: group.unwrap_or_default() });
+        }
     }
 }
 
@@ -238,7 +260,7 @@ impl Session {
         if receiving.done.is_some() {
             return Err(Misuse::WrongState("the subscription has ended"));
         }
-        if update.new_group_request.is_some() && open.stage == Stage::Granted && !receiving.dynamic_groups {
+        if update.new_group_request.is_some() && !receiving.dynamic_groups {
             // draft-16 §9.2.2.9.
             return Err(Misuse::WrongState("the track has no dynamic groups"));
         }

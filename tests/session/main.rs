@@ -14,6 +14,7 @@ mod shuffled;
 mod status;
 mod subscribe;
 mod tap;
+mod time;
 mod timeouts;
 mod tokens;
 mod updates;
