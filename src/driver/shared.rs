@@ -454,6 +454,10 @@ impl Shared {
             Event::Namespace { id, namespace } => state.namespace(id, namespace, true),
             Event::NamespaceDone { id, namespace } => state.namespace(id, namespace, false),
             Event::NewGroupRequest { .. } => {}
+            Event::Malformed { id, reason } => {
+                tracing::warn!(%id, reason, "the track is malformed");
+                state.end(id, End::Cancelled);
+            }
             Event::Expired { id } => state.end(id, End::Cancelled),
             Event::Cancelled { id } => {
                 state.end(id, End::Cancelled);

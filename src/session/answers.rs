@@ -113,7 +113,7 @@ impl Session {
         self.set_granted(id);
         self.set_expiry(now, id, ok.expires);
         if let Some(alias) = alias {
-            self.deliver_held(alias, id);
+            self.deliver_held(now, alias, id);
         }
         self.await_late_streams(now, id);
         Ok(())

@@ -89,6 +89,7 @@ impl Session {
         };
         if let Some(id) = self.receiver_of(alias) {
             self.deliver(stream, id);
+            self.judge_forwarding(now, id);
         } else if self.is_late(now, alias) || self.held.streams.len() >= self.config.max_held_streams {
             self.stop_stream(stream);
         } else {
@@ -104,6 +105,7 @@ impl Session {
         let alias = datagram.track_alias;
         if let Some(id) = self.receiver_of(alias) {
             self.deliver_datagram(id, datagram);
+            self.judge_forwarding(now, id);
         } else if !self.is_late(now, alias)
             && self.held.datagrams.len() < self.config.max_held_datagrams
             && self.held.bytes + bytes.len() <= self.config.max_held_datagram_bytes
@@ -141,12 +143,13 @@ impl Session {
 
     fn deliver_datagram(&mut self, id: RequestId, mut datagram: Datagram) {
         let Some(receiving) = self.requests.receiving(id) else { return };
+        receiving.datagrams = true;
         datagram.publisher_priority.get_or_insert(receiving.default_priority);
         self.outputs.push_back(Output::Datagram { to: id, datagram });
     }
 
     /// The subscription of an alias is granted: what came before is its.
-    pub(super) fn deliver_held(&mut self, alias: TrackAlias, id: RequestId) {
+    pub(super) fn deliver_held(&mut self, now: Instant, alias: TrackAlias, id: RequestId) {
         for stream in self.held.take_streams(alias) {
             self.timers.clear(Timer::HeldStream(stream));
             self.deliver(stream, id);
@@ -154,6 +157,7 @@ impl Session {
         for datagram in self.held.take_datagrams(|held| held.datagram.track_alias == alias) {
             self.deliver_datagram(id, datagram);
         }
+        self.judge_forwarding(now, id);
     }
 
     /// The subscription of an alias will not be: what came before, and what still comes, is nobody's.

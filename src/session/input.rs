@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 use moqingbird_wire::DecodeError;
-use moqingbird_wire::model::Opening;
+use moqingbird_wire::model::{Opening, RequestId};
+
+use super::Fact;
 
 /// A stream of the session, bidirectional or not, opened by us or by the peer. Numbers come from
 /// [`Session::new_stream`](super::Session::new_stream) and are never used again in the session.
@@ -70,6 +72,14 @@ pub enum Input {
         stream: StreamId,
         /// How.
         how: StreamEnd,
+    },
+    /// A reader of a subscription or fetch by which we receive has seen something that other streams of the track may
+    /// contradict.
+    Fact {
+        /// The subscription or fetch.
+        of: RequestId,
+        /// What.
+        fact: Fact,
     },
     /// A datagram arrived.
     Datagram(Bytes),

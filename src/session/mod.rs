@@ -43,6 +43,7 @@ mod config;
 mod data;
 mod error;
 mod expiry;
+mod facts;
 mod fetches;
 mod inbound;
 mod input;
@@ -62,6 +63,7 @@ mod updates;
 pub use config::{Config, Side};
 pub use data::OpenedStream;
 pub use error::{Closed, Misuse};
+pub use facts::Fact;
 pub use fetches::{OpenedFetch, fetch_end};
 pub use input::{Input, Lost, StreamEnd, StreamId};
 pub use output::{Event, Output};
@@ -222,6 +224,10 @@ impl Session {
                 Ok(())
             }
             Input::DataSettled { stream, .. } => self.data_settled(stream),
+            Input::Fact { of, fact } => {
+                self.fact_told(now, of, fact);
+                Ok(())
+            }
             Input::Datagram(bytes) => self.datagram_received(now, &bytes),
             Input::Violation(error) => Err(error.into()),
             Input::Lost(lost) => {

@@ -116,6 +116,14 @@ pub enum Event {
         /// The request.
         id: RequestId,
     },
+    /// The track of a subscription or fetch of ours cannot be as its publisher tells it. The request has ended, the peer is
+    /// told, and so it is with every other of that track.
+    Malformed {
+        /// The subscription or fetch.
+        id: RequestId,
+        /// What cannot be.
+        reason: &'static str,
+    },
     /// A subscription has ended because the time is over that we stated: in SUBSCRIBE_OK, PUBLISH or PUBLISH_OK. The peer
     /// is told.
     Expired {

@@ -1,12 +1,12 @@
 //! The peer's answers to our requests.
 
 use moqingbird_wire::model::{
-    RequestError, RequestErrorCode, RequestId, RequestKind, Response, Target, TrackAlias,
+    Location, RequestError, RequestErrorCode, RequestId, RequestKind, Response, Target, TrackAlias,
 };
 
 use super::requests::{Body, Stage};
 use super::timers::Timer;
-use super::{Checked, Event, Instant, Session, StreamId, Violation};
+use super::{Checked, Event, Fact, Instant, Session, StreamId, Violation};
 
 impl Session {
     pub(super) fn answered(
@@ -47,9 +47,19 @@ impl Session {
         if let Some(alias) = alias {
             self.bind_alias(now, alias, id)?;
         }
+        let end_of_track = match &response {
+            Response::Fetch(ok) if ok.end_of_track => Some(Fact::EndOfTrack(match ok.end.object {
+                Some(object) => Location::new(ok.end.group, object.saturating_add(1)),
+                None => Location::new(ok.end.group.saturating_add(1), 0),
+            })),
+            _ => None,
+        };
+        if let Some(end) = end_of_track {
+            self.fact_told(now, id, end);
+        }
         self.granted(now, id, response);
         if let Some(alias) = alias {
-            self.deliver_held(alias, id);
+            self.deliver_held(now, alias, id);
         }
         Ok(())
     }

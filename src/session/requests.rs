@@ -76,7 +76,7 @@ pub(super) enum Body {
 pub(super) struct Requests {
     /// To be changed by [`Requests::insert`] and [`Requests::remove`].
     pub(super) open: BTreeMap<RequestId, Open>,
-    /// Subscriptions by their track.
+    /// Subscriptions, and fetches of ours, by their track.
     by_track: BTreeMap<FullTrackName, Vec<RequestId>>,
     /// Updates by the request that they change.
     updates: BTreeMap<RequestId, Vec<RequestId>>,
@@ -193,7 +193,17 @@ impl Body {
         match self {
             Self::Receiving(receiving) => Some(Index::Track(&receiving.track)),
             Self::Sending(sending) => Some(Index::Track(&sending.state.track)),
+            Self::Fetching(fetching) => Some(Index::Track(&fetching.track)),
             Self::Update { target, .. } => Some(Index::Update(*target)),
+            _ => None,
+        }
+    }
+
+    /// The track whose objects come by this request.
+    pub(super) fn received_track(&self) -> Option<&FullTrackName> {
+        match self {
+            Self::Receiving(receiving) => Some(&receiving.track),
+            Self::Fetching(fetching) => Some(&fetching.track),
             _ => None,
         }
     }
@@ -298,7 +308,7 @@ impl Requests {
         Some(open)
     }
 
-    /// The subscriptions of the session to a track.
+    /// The subscriptions of the session to a track, and its fetches.
     pub(super) fn of_track(&self, track: &FullTrackName) -> impl Iterator<Item = (RequestId, &Open)> {
         let ids = self.by_track.get(track).into_iter().flatten();
         ids.filter_map(|id| Some((*id, self.open.get(id)?)))
@@ -530,6 +540,11 @@ impl Session {
         // What remains of it is said as late as it can be; that fails only for want of words, which is our own fault.
         if let Err(error) = self.drop_updates(&open, id).and_then(|()| self.decline_updates(id)) {
             self.shut(error.into());
+        }
+        if let Some(track) = open.body.received_track()
+            && !self.requests.of_track(track).any(|(_, open)| open.body.received_track().is_some())
+        {
+            self.tracks.facts.remove(track);
         }
         self.timers.clear(Timer::Answer(id));
         self.timers.clear(Timer::LateStreams(id));

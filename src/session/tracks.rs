@@ -8,6 +8,7 @@ use moqingbird_wire::model::{
     RequestId, RequestUpdate, SessionErrorCode, Subscribe, SubscribeOk, SubscriptionFilter, TrackAlias,
 };
 
+use super::facts::TrackFacts;
 use super::fetches::Joint;
 use super::{Checked, Config, Instant, StreamId, Violation, priority};
 
@@ -344,6 +345,8 @@ pub(super) struct Receiving {
     pub(super) streams: BTreeSet<StreamId>,
     /// How many were ever delivered.
     pub(super) arrived: u64,
+    /// Whether datagrams were.
+    pub(super) datagrams: bool,
     pub(super) done: Option<PublishDone>,
 }
 
@@ -364,6 +367,7 @@ impl Receiving {
             delivery_timeout: DeliveryTimeout { subscriber: subscribe.delivery_timeout, publisher: None },
             streams: BTreeSet::new(),
             arrived: 0,
+            datagrams: false,
             done: None,
         }
     }
@@ -387,6 +391,7 @@ impl Receiving {
             },
             streams: BTreeSet::new(),
             arrived: 0,
+            datagrams: false,
             done: None,
         }
     }
@@ -439,11 +444,13 @@ pub(super) struct Tracks {
     pub(super) delivered: BTreeMap<StreamId, RequestId>,
     /// Our streams that have not settled.
     pub(super) sent: BTreeMap<StreamId, RequestId>,
+    /// What is known of the tracks that we receive.
+    pub(super) facts: BTreeMap<FullTrackName, TrackFacts>,
 }
 
 impl Tracks {
     pub(super) fn is_empty(&self) -> bool {
-        self.aliases.is_empty() && self.delivered.is_empty() && self.sent.is_empty()
+        self.aliases.is_empty() && self.delivered.is_empty() && self.sent.is_empty() && self.facts.is_empty()
     }
 
     /// An alias of ours. None is given twice, so that late data of an old subscription never looks like a new one's.

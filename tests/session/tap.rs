@@ -28,6 +28,8 @@ fn talk(pair: &mut Pair) {
     pair.accept(SERVER, id, subscribe_ok(None));
     let opened = pair.open(SERVER, id, 0);
     pair.finish(SERVER, opened.stream);
+    let by_datagram = pair.ask(CLIENT, Request::Subscribe(Subscribe::new(track("a/b/d"))));
+    pair.accept(SERVER, by_datagram, subscribe_ok(None));
     let datagram = Datagram {
         track_alias: TrackAlias(0),
         group_id: 1,
@@ -37,7 +39,7 @@ fn talk(pair: &mut Pair) {
         extensions: Extensions::NONE,
         body: DatagramBody::Payload(Bytes::from_static(b"hi")),
     };
-    let data = pair.session(SERVER).datagram(id, datagram).unwrap();
+    let data = pair.session(SERVER).datagram(by_datagram, datagram).unwrap();
     pair.send_datagram(SERVER, data);
     let fetching = pair.ask(CLIENT, fetch(0, 1));
     pair.accept(SERVER, fetching, moqingbird::wire::model::Response::Fetch(fetch_ok(1, None)));

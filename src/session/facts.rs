@@ -1,0 +1,321 @@
+//! What is known of a track across its streams, and when that cannot be true: a malformed track (draft-14 §2.5, §11;
+//! draft-16 §2.4.2, §11).
+//!
+//! What one stream shows its reader judges. What only several show together is judged here, by rare facts that readers
+//! tell as their streams end, not by every object. A peer decides how many facts there are, so only the newest groups are
+//! remembered, and of each only so much: detection is best effort in both drafts.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use moqingbird_wire::model::{Location, RequestId};
+
+use super::requests::{Body, Open};
+use super::{Event, Instant, Session};
+
+/// How many groups of a track are remembered.
+const MAX_GROUPS: usize = 32;
+/// How many subgroups, and how many gaps, of a group are remembered; and how many gaps of groups.
+const MAX_DETAILS: usize = 16;
+
+/// Something that a reader has seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Fact {
+    /// A stream brought objects of a subgroup. Told when it has ended, or is read no further.
+    Subgroup {
+        /// The group.
+        group_id: u64,
+        /// The subgroup.
+        subgroup_id: u64,
+        /// The ID of its first object.
+        first: u64,
+        /// The ID of its last object.
+        last: u64,
+        /// Whether it ended with FIN, so that `last` is the last of the subgroup.
+        finished: bool,
+    },
+    /// A group has no object from here on.
+    EndOfGroup(Location),
+    /// The track has no object from here on.
+    EndOfTrack(Location),
+    /// So many groups just before this one do not exist: Prior Group ID Gap.
+    GroupGap {
+        /// The group that states it.
+        group_id: u64,
+        /// How many.
+        length: u64,
+    },
+    /// So many objects just before this one, in its group, do not exist: Prior Object ID Gap.
+    ObjectGap {
+        /// The object that states it.
+        at: Location,
+        /// How many.
+        length: u64,
+    },
+    /// A reader found the track malformed, for this reason.
+    Malformed(&'static str),
+}
+
+/// The facts of one track.
+#[derive(Debug, Default)]
+pub(super) struct TrackFacts {
+    groups: BTreeMap<u64, GroupFacts>,
+    largest: Option<Location>,
+    end: Option<Location>,
+    /// First and last of groups that do not exist.
+    absent: VecDeque<(u64, u64)>,
+}
+
+#[derive(Debug, Default)]
+struct GroupFacts {
+    largest: Option<u64>,
+    /// There is no object from this on.
+    end: Option<u64>,
+    gap: Option<u64>,
+    subgroups: BTreeMap<u64, SubgroupFacts>,
+    /// First and last of objects that do not exist.
+    absent: VecDeque<(u64, u64)>,
+}
+
+#[derive(Debug)]
+struct SubgroupFacts {
+    first: u64,
+    last: u64,
+    is_final: bool,
+}
+
+type Judged = Result<(), &'static str>;
+
+impl TrackFacts {
+    pub(super) fn tell(&mut self, fact: Fact) -> Judged {
+        match fact {
+            Fact::Subgroup { group_id, subgroup_id, first, last, finished } => {
+                self.object(Location::new(group_id, last))?;
+                self.group(group_id)
+                    .map_or(Ok(()), |group| group.subgroup(subgroup_id, first, last, finished))
+            }
+            Fact::EndOfGroup(at) => self.group(at.group).map_or(Ok(()), |group| group.end(at.object)),
+            Fact::EndOfTrack(at) => self.end(at),
+            Fact::GroupGap { group_id, length } => self.gap(group_id, length),
+            Fact::ObjectGap { at, length } => {
+                self.group(at.group).map_or(Ok(()), |group| group.gap(at.object, length))
+            }
+            Fact::Malformed(reason) => Err(reason),
+        }
+    }
+
+    fn object(&mut self, at: Location) -> Judged {
+        if self.end.is_some_and(|end| at >= end) {
+            return Err("an object behind the end of the track");
+        }
+        if self.absent.iter().any(|(first, last)| (*first..=*last).contains(&at.group)) {
+            return Err("an object of a group that does not exist");
+        }
+        self.largest = self.largest.max(Some(at));
+        Ok(())
+    }
+
+    fn end(&mut self, at: Location) -> Judged {
+        if self.largest.is_some_and(|largest| largest >= at) {
+            return Err("the track ends before an object that was seen");
+        }
+        self.end = Some(self.end.map_or(at, |end| end.min(at)));
+        Ok(())
+    }
+
+    fn gap(&mut self, group_id: u64, length: u64) -> Judged {
+        let Some(first) = group_id.checked_sub(length) else {
+            return Err("a gap of more groups than precede");
+        };
+        let Some(last) = group_id.checked_sub(1).filter(|_| length > 0) else { return Ok(()) };
+        if self.groups.range(first..=last).any(|(_, group)| group.largest.is_some()) {
+            return Err("a gap covers a group that has objects");
+        }
+        if let Some(group) = self.group(group_id)
+            && group.gap.replace(length).is_some_and(|before| before != length)
+        {
+            return Err("two gaps are stated before one group");
+        }
+        remember(&mut self.absent, (first, last));
+        Ok(())
+    }
+
+    /// A group that is remembered: the newest are.
+    fn group(&mut self, group_id: u64) -> Option<&mut GroupFacts> {
+        if !self.groups.contains_key(&group_id) && self.groups.len() == MAX_GROUPS {
+            if self.groups.first_key_value().is_some_and(|(oldest, _)| *oldest > group_id) {
+                return None;
+            }
+            self.groups.pop_first();
+        }
+        Some(self.groups.entry(group_id).or_default())
+    }
+}
+
+impl GroupFacts {
+    fn subgroup(&mut self, subgroup_id: u64, first: u64, last: u64, finished: bool) -> Judged {
+        if self.end.is_some_and(|end| last >= end) {
+            return Err("an object behind the end of its group");
+        }
+        let is_absent = |id: u64| self.absent.iter().any(|(from, to)| (*from..=*to).contains(&id));
+        if is_absent(first) || is_absent(last) {
+            return Err("an object in a gap");
+        }
+        self.largest = self.largest.max(Some(last));
+        match self.subgroups.get_mut(&subgroup_id) {
+            Some(known) if known.is_final && last > known.last => {
+                Err("an object behind the end of its subgroup")
+            }
+            Some(known) if finished && last < known.last => {
+                Err("a subgroup ends before an object that was seen")
+            }
+            Some(known) => {
+                known.first = known.first.min(first);
+                known.last = known.last.max(last);
+                known.is_final |= finished;
+                Ok(())
+            }
+            None => {
+                if self.subgroups.len() == MAX_DETAILS {
+                    self.subgroups.pop_first();
+                }
+                self.subgroups.insert(subgroup_id, SubgroupFacts { first, last, is_final: finished });
+                Ok(())
+            }
+        }
+    }
+
+    fn end(&mut self, at: u64) -> Judged {
+        if self.largest.is_some_and(|largest| largest >= at) {
+            return Err("a group ends before an object that was seen");
+        }
+        self.end = Some(self.end.map_or(at, |end| end.min(at)));
+        Ok(())
+    }
+
+    fn gap(&mut self, object_id: u64, length: u64) -> Judged {
+        let Some(first) = object_id.checked_sub(length) else {
+            return Err("a gap of more objects than precede");
+        };
+        let Some(last) = object_id.checked_sub(1).filter(|_| length > 0) else { return Ok(()) };
+        let seen = self.subgroups.values().flat_map(|known| [known.first, known.last]);
+        if seen.into_iter().any(|id| (first..=last).contains(&id)) {
+            return Err("a gap covers an object that was seen");
+        }
+        remember(&mut self.absent, (first, last));
+        Ok(())
+    }
+}
+
+fn remember(absent: &mut VecDeque<(u64, u64)>, range: (u64, u64)) {
+    if absent.contains(&range) {
+        return;
+    }
+    if absent.len() == MAX_DETAILS {
+        absent.pop_front();
+    }
+    absent.push_back(range);
+}
+
+impl Session {
+    /// A reader has seen something of the track of this request. A track that cannot be so is left: that is no fault of the
+    /// session's.
+    pub(super) fn fact_told(&mut self, now: Instant, id: RequestId, fact: Fact) {
+        let track = match self.requests.open.get(&id).map(|open| &open.body) {
+            Some(Body::Receiving(receiving)) => &receiving.track,
+            Some(Body::Fetching(fetching)) => &fetching.track,
+            _ => return,
+        };
+        let facts = self.tracks.facts.entry(track.clone()).or_default();
+        if let Err(reason) = facts.tell(fact) {
+            self.malformed(now, id, reason);
+        }
+    }
+
+    /// Leaves every subscription and fetch of the track of this request (draft-14 §2.5, draft-16 §2.4.2).
+    pub(super) fn malformed(&mut self, now: Instant, id: RequestId, reason: &'static str) {
+        let Some(track) = self.requests.open.get(&id).and_then(|open| open.body.received_track()) else {
+            return;
+        };
+        let received = |(_, open): &(RequestId, &Open)| open.body.received_track().is_some();
+        let ids: Vec<_> = self.requests.of_track(track).filter(received).map(|(id, _)| id).collect();
+        for id in ids {
+            // A PUBLISH that nobody has answered has delivered nothing: the application will hear of it by what it brings.
+            if self.cancel(now, id).is_ok() {
+                self.event(Event::Malformed { id, reason });
+            }
+        }
+    }
+
+    /// In a draft in which a track is sent in one way, one that comes both in streams and in datagrams is malformed
+    /// (draft-14 §2.5).
+    pub(super) fn judge_forwarding(&mut self, now: Instant, id: RequestId) {
+        let is_mixed = self.requests.receiving(id).is_some_and(|it| it.arrived > 0 && it.datagrams);
+        if is_mixed && !self.rules.mixed_forwarding {
+            self.malformed(now, id, "the track comes in streams and in datagrams");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn subgroup(group_id: u64, subgroup_id: u64, last: u64, finished: bool) -> Fact {
+        Fact::Subgroup { group_id, subgroup_id, first: last, last, finished }
+    }
+
+    #[test]
+    fn memory_is_bounded_whatever_is_told() {
+        let mut facts = TrackFacts::default();
+        for n in 0..10_000 {
+            let _ = facts.tell(subgroup(n * 10, n, n, n % 2 == 0));
+            let _ = facts.tell(Fact::GroupGap { group_id: n * 10, length: 3 });
+            for at in 0..40 {
+                let _ = facts.tell(subgroup(99_990, at, at * 4, true));
+                let _ = facts.tell(Fact::ObjectGap { at: Location::new(99_990, at * 4), length: 2 });
+            }
+        }
+        assert!(facts.groups.len() <= MAX_GROUPS && facts.absent.len() <= MAX_DETAILS);
+        assert!(
+            facts
+                .groups
+                .values()
+                .all(|it| it.subgroups.len() <= MAX_DETAILS && it.absent.len() <= MAX_DETAILS)
+        );
+    }
+
+    #[test]
+    fn what_can_be_so_is_not_malformed() {
+        let mut facts = TrackFacts::default();
+        for fact in [
+            subgroup(4, 1, 9, true),
+            subgroup(4, 1, 9, true),
+            subgroup(5, 1, 3, true),
+            subgroup(4, 0, 11, false),
+            subgroup(4, 0, 12, true),
+            Fact::EndOfGroup(Location::new(4, 13)),
+            Fact::EndOfGroup(Location::new(4, 13)),
+            Fact::GroupGap { group_id: 9, length: 3 },
+            Fact::GroupGap { group_id: 9, length: 3 },
+            Fact::GroupGap { group_id: 3, length: 3 },
+            Fact::ObjectGap { at: Location::new(5, 6), length: 2 },
+            subgroup(5, 2, 6, true),
+            Fact::EndOfTrack(Location::new(9, 1)),
+            subgroup(9, 0, 0, true),
+        ] {
+            assert_eq!(facts.tell(fact), Ok(()), "{fact:?}");
+        }
+    }
+
+    #[test]
+    fn groups_that_are_forgotten_are_not_judged() {
+        let mut facts = TrackFacts::default();
+        assert_eq!(facts.tell(subgroup(0, 0, 3, true)), Ok(()));
+        for group in 1..=MAX_GROUPS as u64 {
+            assert_eq!(facts.tell(subgroup(group, 0, 3, true)), Ok(()));
+        }
+        assert_eq!(facts.tell(subgroup(0, 0, 9, true)), Ok(()));
+        assert!(facts.tell(subgroup(1, 0, 9, true)).is_err());
+    }
+}
