@@ -453,10 +453,13 @@ fn serving(fetch: Fetch) -> Body {
 
 #[cfg(test)]
 mod tests {
+    use moqingbird_ledger::covers;
+
     use super::*;
 
     #[test]
     fn end_of_a_response_is_what_was_asked_for_unless_there_is_less() {
+        covers!("D14-9.17-05", "D14-9.17-06", "D14-9.17-07", "D16-9.17-04");
         let end = |group, object| EndLocation { group, object };
         let largest = Location::new(5, 3);
         for (requested, is_complete, expected) in [

@@ -59,6 +59,7 @@ mod timers;
 mod trace;
 mod tracks;
 mod updates;
+mod waiting;
 
 pub use config::{Config, Side};
 pub use data::OpenedStream;

@@ -6,6 +6,7 @@ mod support;
 mod data;
 mod fetch;
 mod goaway;
+mod illegal;
 mod malformed;
 mod namespaces;
 mod publish;

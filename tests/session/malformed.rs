@@ -64,7 +64,7 @@ fn harmless(draft: &'static dyn Draft, facts: &[Fact]) {
 
 in_every_draft! {
     fn every_subscription_and_fetch_of_the_track_is_left_and_no_other(draft) {
-        covers!("D14-2.5-01", "D14-2.5-02", "D16-2.4.2-02");
+        covers!("D14-2.5-01", "D14-2.5-02", "D16-2.4.2-01", "D16-2.4.2-02");
         let (mut raw, id) = subscribed(draft);
         let stream = raw.open(7);
         let fetching = raw.session.request(raw.now, fetch(0, 1)).unwrap();
@@ -174,6 +174,11 @@ in_every_draft! {
         let expected = if draft.rules().mixed_forwarding { vec![] } else { vec![Message::Unsubscribe(id)] };
         assert_eq!(raw.heard(), expected);
         raw.assert_open();
+    }
+
+    fn groups_may_come_in_any_order_and_share_subgroup_ids(draft) {
+        covers!("D14-2.2-03", "D14-2.3.1-03", "D16-2.3.1-03");
+        harmless(draft, &[whole(5, 1, 3), whole(4, 1, 9), whole(9, 1, 0), whole(6, 1, 2)]);
     }
 
     fn facts_of_what_has_ended_are_forgotten(draft) {

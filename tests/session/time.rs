@@ -127,7 +127,7 @@ in_every_draft! {
     }
 
     fn shorter_delivery_timeout_holds(draft) {
-        covers!("D14-9.2.1.2-01", "D14-9.2.1.2-03", "D14-9.2.1.2-04", "D16-9.2.2.2-05", "D16-9.2.2.2-06");
+        covers!("D14-9.2.1.2-03", "D14-9.2.1.2-04", "D16-9.2.2.2-05", "D16-9.2.2.2-06");
         for (subscriber, publisher, effective) in [
             (None, None, None),
             (Some(SECOND), None, Some(SECOND)),

@@ -3,7 +3,7 @@ use moqingbird::session::{Config, Event, Misuse, Side};
 use moqingbird::wire::Draft;
 use moqingbird::wire::model::{
     AuthorizationToken, Message, Request, RequestError, RequestErrorCode, RequestId, SessionErrorCode, Setup,
-    Subscribe,
+    SubgroupId, Subscribe,
 };
 use moqingbird_ledger::covers;
 
@@ -84,7 +84,7 @@ in_every_draft! {
     }
 
     fn registered_token_is_used_by_its_alias_until_it_is_deleted(draft) {
-        covers!("D14-9.2.1.1-04", "D16-9.2.2.1-04", "D16-9.2.2.1-20");
+        covers!("D14-9.2.1.1-04", "D14-9.2.1.1-05", "D16-9.2.2.1-03", "D16-9.2.2.1-20");
         let mut raw = Raw::new(draft, Side::Server);
         assert_eq!(tell(&mut raw, 0, vec![register()]), Some(vec![by_value(b"tok")]));
         assert_eq!(tell(&mut raw, 1, vec![using(1)]), Some(vec![by_value(b"tok")]));
@@ -120,7 +120,7 @@ in_every_draft! {
     }
 
     fn registration_counts_even_if_its_request_fails(draft) {
-        covers!("D14-9.2.1.1-12", "D14-9.2.1.1-11");
+        covers!("D14-9.2.1.1-10", "D14-9.2.1.1-12", "D14-9.2.1.1-11", "D16-9.2.2.1-11");
         let mut raw = remembering(draft, 19);
         tell(&mut raw, 0, vec![register()]);
         raw.session.reject(raw.now, RequestId(0), RequestError::new(RequestErrorCode::Unauthorized, "")).unwrap();
@@ -140,6 +140,22 @@ in_every_draft! {
         }
         tell(&mut raw, 2, vec![deleting(3), registering(4, b"fives")]);
         raw.assert_closed(SessionErrorCode::AuthTokenCacheOverflow);
+    }
+
+    fn cache_may_be_filled_to_the_last_byte(draft) {
+        covers!("D14-9.2.1.1-17");
+        let mut raw = remembering(draft, 19);
+        assert!(tell(&mut raw, 0, vec![register()]).is_some());
+        raw.assert_open();
+    }
+
+    fn deleting_an_alias_undoes_no_subscription(draft) {
+        covers!("D14-9.2.1.1-19", "D16-9.2.2.1-20");
+        let mut raw = Raw::new(draft, Side::Server);
+        tell(&mut raw, 0, vec![register()]);
+        raw.session.accept(raw.now, RequestId(0), crate::support::subscribe_ok(None)).unwrap();
+        tell(&mut raw, 1, vec![deleting(1)]);
+        assert!(raw.session.open_subgroup(RequestId(0), 0, SubgroupId::Zero, 1, false, false).is_ok());
     }
 
     fn unknown_alias_closes(draft) {
@@ -218,7 +234,7 @@ in_every_draft! {
     }
 
     fn ours_in_setup_are_known_as_far_as_they_fit(draft) {
-        covers!("D14-9.3.2.5-01", "D16-9.3.1.5-01");
+        covers!("D14-9.3.2.5-03", "D16-9.3.1.5-03");
         let mut client = Config::default();
         client.authorization_tokens = vec![registering(1, b"too long"), registering(2, b"four")];
         let mut pair = Pair::with(draft, client.clone(), caching(20));
@@ -248,6 +264,7 @@ in_every_draft! {
     }
 
     fn each_direction_has_aliases_of_its_own(draft) {
+        covers!("D14-9.2.1.1-18", "D16-9.2.2.1-06");
         let mut pair = Pair::new(draft);
         pair.ask(CLIENT, with(vec![registering(1, b"ours")]));
         pair.ask(SERVER, with(vec![registering(1, b"theirs")]));
