@@ -8,7 +8,7 @@ use moqingbird_ledger::covers;
 use crate::in_every_draft;
 use crate::support::pair::{CLIENT, Pair, SERVER};
 use crate::support::raw::Raw;
-use crate::support::{publish_as, publish_namespace, subscribe, subscribe_namespace};
+use crate::support::{fetch, publish_as, publish_namespace, subscribe, subscribe_namespace};
 use moqingbird::wire::model::Request;
 
 fn limited(limit: u64) -> Config {
@@ -193,5 +193,27 @@ in_every_draft! {
         let mut raw = Raw::new(draft, Side::Server);
         raw.say(&Message::RequestsBlocked(100));
         raw.assert_open();
+    }
+
+    fn numbers_of_every_kind_of_request_are_judged(draft) {
+        covers!("D14-9.1-06");
+        let requests = [publish_namespace("a"), subscribe("a/b/c"), Request::Publish(publish_as("a/b/c", 0)), fetch(0, 1)];
+        for request in requests {
+            let mut raw = Raw::new(draft, Side::Server);
+            raw.say(&Message::Request { id: RequestId(1), request });
+            raw.assert_closed(SessionErrorCode::InvalidRequestId);
+        }
+        let mut raw = Raw::new(draft, Side::Server);
+        let filter = Some(moqingbird::wire::model::SubscriptionFilter::AbsoluteStart(Default::default()));
+        let update = RequestUpdate { filter, subscriber_priority: Some(1), forward: Some(true), ..Default::default() };
+        raw.say(&Message::RequestUpdate { id: RequestId(1), target: RequestId(0), update });
+        raw.assert_closed(SessionErrorCode::InvalidRequestId);
+    }
+
+    fn request_where_none_is_permitted_closes(draft) {
+        covers!("D14-9.3.2.3-02");
+        let mut raw = Raw::with(draft, Side::Server, limited(0));
+        raw.say(&Message::Request { id: RequestId(0), request: subscribe("a/b/c") });
+        raw.assert_closed(SessionErrorCode::TooManyRequests);
     }
 }

@@ -3,6 +3,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use moqingbird::session::{Closed, Config, Event, Input, Lost, Side};
 use moqingbird::wire::Carriage;
+use moqingbird::wire::list::{KeyValue, Value};
 use moqingbird::wire::model::{Message, Request, RequestId, SessionErrorCode, Setup, SubscribeNamespace};
 use moqingbird_ledger::covers;
 
@@ -244,5 +245,30 @@ in_every_draft! {
         let setup = raw.setup();
         raw.say_setup(setup);
         raw.assert_open();
+    }
+
+    fn unknown_parameters_of_setup_are_ignored_even_twice(draft) {
+        covers!("D14-9.3-01", "D16-9.3-01", "D16-9.2-01", "D16-9.2-06");
+        let even = KeyValue { key: 0x6a, value: Value::Integer(9) };
+        let odd = KeyValue { key: 0x6b, value: Value::Bytes(Bytes::from_static(b"x")) };
+        for side in [Side::Client, Side::Server] {
+            let mut raw = Raw::opening(draft, side, Config::default());
+            let unknown = vec![even.clone(), odd.clone(), odd.clone()];
+            let setup = Setup { unknown, ..raw.setup() };
+            raw.say_setup(setup);
+            assert!(matches!(raw.events[..], [Event::Established(_)]), "{:?}", raw.events);
+        }
+    }
+
+    fn server_tells_neither_path_nor_authority(draft) {
+        covers!("D14-9.3.2.1-01", "D14-9.3.2.2-01", "D16-9.3.1.1-01", "D16-9.3.1.2-01");
+        let mut config = Config::default();
+        config.path = Some(Bytes::from_static(b"/x"));
+        config.authority = Some(Bytes::from_static(b"h"));
+        let mut raw = Raw::opening(draft, Side::Server, config);
+        let setup = raw.setup();
+        raw.say_setup(setup);
+        let Message::ServerSetup(said) = raw.heard_one() else { panic!() };
+        assert_eq!((said.path, said.authority), (None, None));
     }
 }

@@ -275,4 +275,55 @@ in_every_draft! {
         assert!(matches!(early, Err(Misuse::WrongState(_))));
         pair.accept(SERVER, id, subscribe_ok(None));
     }
+
+    fn what_is_left_out_of_a_subscribe_is_the_default(draft) {
+        covers!("D16-9.2.2.3-03", "D16-9.2.2.5-03", "D16-5.1.2-01");
+        let mut pair = Pair::new(draft);
+        let filter = draft.rules().publish_ok_is_explicit.then_some(SubscriptionFilter::LargestObject);
+        let request = Subscribe { filter, ..Subscribe::new(track("live/cam/video")) };
+        let id = pair.ask(CLIENT, Request::Subscribe(request));
+        pair.accept(SERVER, id, subscribe_ok(Some(Location::new(5, 3))));
+        let state = pair.session(SERVER).subscription(id).unwrap();
+        assert_eq!((state.subscriber_priority, state.forward), (128, true));
+        assert_eq!(state.range.contains(Location::new(0, 0)), filter.is_none());
+        assert!(state.range.contains(Location::new(1 << 40, 0)));
+    }
+
+    fn range_may_end_with_the_group_in_which_it_starts(draft) {
+        covers!("D14-9.7-07");
+        let mut pair = Pair::new(draft);
+        let start = Location::new(6, 2);
+        let id = pair.ask(CLIENT, with_filter(SubscriptionFilter::AbsoluteRange { start, end_group: 6 }));
+        pair.accept(SERVER, id, subscribe_ok(None));
+        assert!(pair.try_open(SERVER, id, 6).is_ok());
+        assert!(pair.try_open(SERVER, id, 7).is_err());
+    }
+
+    fn aliases_of_the_two_directions_have_nothing_in_common(draft) {
+        covers!("D16-10.1-02");
+        let mut pair = Pair::new(draft);
+        for publisher in [SERVER, CLIENT] {
+            let id = pair.ask(publisher, publish("live/cam/video"));
+            pair.accept(1 - publisher, id, crate::support::publish_ok());
+            assert_eq!(pair.session(publisher).subscription(id).unwrap().track_alias.0, 0);
+        }
+        assert!(pair.ends.iter().all(|end| !end.session.is_closed()));
+    }
+
+    fn publish_done_waits_for_the_streams_and_the_subscription_for_it(draft) {
+        covers!("D14-9.12-01", "D14-9.12-02", "D16-5.1.1-02", "D16-9.15-02");
+        let mut raw = Raw::new(draft, Side::Server);
+        raw.say(&Message::Request { id: RequestId(0), request: subscribe("live/cam/video") });
+        raw.session.accept(raw.now, RequestId(0), subscribe_ok(None)).unwrap();
+        let opened = raw.session.open_subgroup(RequestId(0), 0, SubgroupId::Zero, 1, false, false).unwrap();
+        raw.session.finish(raw.now, RequestId(0), PublishDoneCode::TrackEnded, ReasonPhrase::default()).unwrap();
+        assert!(!raw.heard().iter().any(|message| matches!(message, Message::PublishDone { .. })));
+        assert!(raw.session.subscription(RequestId(0)).is_some());
+        let again = raw.session.open_subgroup(RequestId(0), 1, SubgroupId::Zero, 1, false, false);
+        assert!(matches!(again, Err(Misuse::WrongState(_))));
+        let how = moqingbird::session::StreamEnd::Finished;
+        raw.handle(moqingbird::session::Input::DataSettled { stream: opened.stream, how });
+        let Message::PublishDone { done, .. } = raw.heard_one() else { panic!() };
+        assert_eq!(done.stream_count, 1);
+    }
 }

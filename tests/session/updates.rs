@@ -383,4 +383,34 @@ in_every_draft! {
         let [Message::Request { .. }, Message::PublishDone { done, .. }] = &heard[..] else { panic!("{heard:?}") };
         assert_eq!((done.code, &done.reason), (PublishDoneCode::TrackEnded, &reason));
     }
+
+    fn namespace_subscriptions_are_updated_on_either_stream_and_answered_there(draft) {
+        covers!("D16-9.11-01");
+        if !draft.rules().updates_answered {
+            return;
+        }
+        let mut raw = Raw::new(draft, Side::Server);
+        let own = raw.session.new_stream();
+        raw.say_on(own, &Message::Request { id: RequestId(0), request: subscribe_namespace("live") });
+        for (number, stream) in [(2, own), (4, raw.control.unwrap())] {
+            let id = RequestId(number);
+            raw.say_on(stream, &Message::RequestUpdate { id, target: RequestId(0), update: RequestUpdate::default() });
+            raw.session.accept(raw.now, id, ok(RequestKind::Update)).unwrap();
+            raw.drain();
+            assert!(matches!(raw.said.pop(), Some((on, Message::Response { .. })) if on == stream));
+        }
+    }
+
+    fn objects_of_a_range_that_was_narrowed_are_taken(draft) {
+        covers!("D16-9.11.1-03");
+        let mut raw = Raw::new(draft, Side::Client);
+        let asked = Subscribe { filter: Some(range(0, 9)), ..Subscribe::new(track("live/cam/video")) };
+        let id = raw.session.request(raw.now, Request::Subscribe(asked)).unwrap();
+        raw.say(&Message::Response { target: Target::Id(id), response: subscribe_ok_as(7, None) });
+        let narrower = RequestUpdate { filter: Some(range(5, 6)), ..RequestUpdate::default() };
+        raw.session.update(raw.now, id, narrower).unwrap();
+        // Of group 0.
+        let late = raw.open(7);
+        assert!(raw.delivered(late));
+    }
 }
