@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use moqingbird_wire::Draft;
 use moqingbird_wire::model::{
-    Opening, RequestId, RequestOk, Response, SessionErrorCode, Setup, TrackNamespace,
+    Opening, PublishDone, PublishDoneCode, RequestId, RequestOk, Response, SessionErrorCode, Setup,
+    TrackNamespace,
 };
 use moqingbird_wire::stream::Stash;
 use tokio::runtime::Handle;
@@ -456,9 +457,12 @@ impl Shared {
             Event::NewGroupRequest { .. } => {}
             Event::Malformed { id, reason } => {
                 tracing::warn!(%id, reason, "the track is malformed");
+                state.tell(id, Note::Ended(ended_here(PublishDoneCode::MalformedTrack, reason)));
+            }
+            Event::Expired { id } => {
+                state.tell(id, Note::Ended(ended_here(PublishDoneCode::Expired, "its time is over")));
                 state.end(id, End::Cancelled);
             }
-            Event::Expired { id } => state.end(id, End::Cancelled),
             Event::Cancelled { id } => {
                 state.end(id, End::Cancelled);
                 state.withdrawn(id);
@@ -532,6 +536,11 @@ impl State {
             self.listeners.remove(&id);
         }
     }
+}
+
+/// How a subscription that we have left ourselves ends for whoever reads it.
+fn ended_here(code: PublishDoneCode, reason: &'static str) -> PublishDone {
+    PublishDone { code, stream_count: 0, reason: reason.into() }
 }
 
 /// Codes of the drafts fit 32 bits; one of an extension that does not is cut.

@@ -123,7 +123,10 @@ async fn requests_that_ended_leave_nothing_in_a_living_session(version: Version)
             extensions: Extensions::NONE,
             body: DatagramBody::Payload(payload),
         };
-        publication.send_datagram(datagram).await.unwrap();
+        // Elsewhere a track that comes in both ways is malformed.
+        if version.draft().rules().mixed_forwarding {
+            publication.send_datagram(datagram).await.unwrap();
+        }
         let reads = async {
             while let Some(delivery) = subscription.next().await.unwrap() {
                 if let Delivery::Subgroup(mut subgroup) = delivery {
