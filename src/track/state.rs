@@ -339,6 +339,8 @@ impl State {
         };
         at.info = subgroup.info;
         let group = subgroup.info.group_id;
+        // A reader that began behind what nobody has read will not come to it: it is the fastest from here on.
+        self.unread -= subgroup.pass_over(at.position);
         let skip = usize::try_from(at.position - subgroup.first).unwrap_or(usize::MAX);
         for item in subgroup.items.iter().skip(skip).take(BATCH) {
             if let Item::Object(header) = item {
@@ -432,6 +434,20 @@ impl State {
 impl Subgroup {
     fn behind_last(&self) -> u64 {
         self.first + self.items.len() as u64
+    }
+
+    /// Counts as read what is kept before a position. Gives what that was.
+    fn pass_over(&mut self, position: u64) -> usize {
+        let from = self.read.max(self.first);
+        if position <= from {
+            return 0;
+        }
+        let place =
+            |number: u64| usize::try_from(number - self.first).unwrap_or(usize::MAX).min(self.items.len());
+        let passed = self.items.range(place(from)..place(position)).map(item_weight).sum();
+        self.unread -= passed;
+        self.read = position;
+        passed
     }
 
     fn attach(&mut self, arrival: u64, position: u64) -> Attached {

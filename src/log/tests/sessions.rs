@@ -15,8 +15,8 @@ use crate::api::{Place, SubgroupOptions, TrackInfo};
 use crate::log::{sampled, unique_id};
 use crate::session::{Config, Direction, Instant, Side, StreamId, Trace};
 use crate::{
-    ClientOptions, Delivery, EventLog, IncomingRequest, Server, ServerOptions, Session, Trust, connect,
-    transport,
+    ClientOptions, Delivery, EventLog, IncomingRequest, Publication, Server, ServerOptions, Session,
+    Subscription, Trust, connect, transport,
 };
 
 const SECRET: &[u8] = b"s3cr3t-t0ken";
@@ -60,8 +60,18 @@ fn namespace() -> TrackNamespace {
     TrackNamespace::from_path("live/cam").unwrap()
 }
 
-fn track() -> FullTrackName {
-    FullTrackName::new(namespace(), "video").unwrap()
+fn track(name: &'static str) -> FullTrackName {
+    FullTrackName::new(namespace(), name).unwrap()
+}
+
+async fn subscribed(client: &Session, server: &Session, name: &'static str) -> (Subscription, Publication) {
+    let accepts = async {
+        let Some(IncomingRequest::Subscribe(request)) = server.next_request().await else { panic!() };
+        request.accept(TrackInfo::default()).unwrap()
+    };
+    let asked = Subscribe { authorization_tokens: tokens(), ..Subscribe::new(track(name)) };
+    let (subscription, publication) = tokio::join!(client.subscribe(asked), accepts);
+    (subscription.unwrap(), publication)
 }
 
 fn tokens() -> Vec<AuthorizationToken> {
@@ -87,16 +97,13 @@ async fn end(log: &EventLog, client: Session, server: Session) {
 
 /// A subscription with an object of each way, an update and an end; a namespace; a prefix.
 async fn converse(client: &Session, server: &Session) {
-    let accepts = async {
-        let Some(IncomingRequest::Subscribe(request)) = server.next_request().await else { panic!() };
-        request.accept(TrackInfo::default()).unwrap()
-    };
-    let asked = Subscribe { authorization_tokens: tokens(), ..Subscribe::new(track()) };
-    let (subscription, publication) = tokio::join!(client.subscribe(asked), accepts);
-    let mut subscription = subscription.unwrap();
-
+    let (mut subscription, publication) = subscribed(client, server, "video").await;
     publication.open_subgroup(SubgroupOptions::new(0)).await.unwrap().finish().unwrap();
     assert!(matches!(subscription.next().await.unwrap(), Some(Delivery::Subgroup(_))));
+    publication.finish(PublishDoneCode::TrackEnded, "over").await.unwrap();
+    assert!(subscription.next().await.unwrap().is_none());
+
+    let (mut subscription, publication) = subscribed(client, server, "audio").await;
     let datagram = Datagram {
         track_alias: TrackAlias(0),
         group_id: 1,
@@ -202,14 +209,13 @@ async fn every_control_message_is_there_once_at_each_end() {
         assert_eq!(messages(&server, CREATED), messages(&client, PARSED));
 
         let said = kinds(&client, CREATED);
-        for kind in ["subscribe", "subscribe_namespace", "request_ok"] {
-            assert_eq!(said.iter().filter(|said| *said == kind).count(), 1, "{kind} in {said:?}");
+        for (kind, times) in [("subscribe", 2), ("subscribe_namespace", 1), ("request_ok", 1)] {
+            assert_eq!(said.iter().filter(|said| *said == kind).count(), times, "{kind} in {said:?}");
         }
         let said = kinds(&server, CREATED);
-        for kind in
-            ["subscribe_ok", "publish_done", "publish_namespace", "publish_namespace_done", "request_error"]
-        {
-            assert_eq!(said.iter().filter(|said| *said == kind).count(), 1, "{kind} in {said:?}");
+        let ends = [("publish_namespace", 1), ("publish_namespace_done", 1), ("request_error", 1)];
+        for (kind, times) in [("subscribe_ok", 2), ("publish_done", 2)].into_iter().chain(ends) {
+            assert_eq!(said.iter().filter(|said| *said == kind).count(), times, "{kind} in {said:?}");
         }
     }
 }
