@@ -5,11 +5,17 @@
 #[path = "support/net.rs"]
 mod net;
 
+use std::cell::Cell;
+use std::pin::pin;
 use std::time::Duration;
 
 use bytes::Bytes;
-use moqingbird::wire::model::{Location, PublishDoneCode, SubgroupId};
-use moqingbird::{Delivery, SubgroupOptions, TransportKind, Version};
+use moqingbird::wire::model::{FullTrackName, Location, PublishDoneCode, SubgroupId, Subscribe};
+use moqingbird::wire::stream::SubgroupItem;
+use moqingbird::{
+    Delivery, IncomingRequest, Publication, Session, SubgroupOptions, Subscription, TrackInfo, TransportKind,
+    Version,
+};
 use moqingbird_link::{Conditions, Direction, Link};
 use net::{Ends, next_subgroup, object, options, subscribed};
 
@@ -34,6 +40,7 @@ mod in_each {
         by crate::ends:
         all_objects_arrive_unchanged_and_in_order;
         a_partition_heals;
+        priority_0_overtakes_priority_255_under_congestion;
     }
 }
 
@@ -102,6 +109,63 @@ async fn a_partition_heals((Ends { client, server, .. }, link): (Ends, Link)) {
         assert_eq!(&subgroup.next_object().await.unwrap().unwrap().payload[..], payload);
     }
     assert_eq!(subgroup.next_object().await.unwrap(), None);
+}
+
+async fn priority_0_overtakes_priority_255_under_congestion(
+    (Ends { client, server, .. }, link): (Ends, Link),
+) {
+    moqingbird_ledger::covers!("D14-7.1-02", "D16-7.1-02");
+    const SIZE: usize = 400_000;
+    link.set_both(Conditions { loss: 0.0, rate_bits: Some(8_000_000), ..CONDITIONS });
+    let (mut idle, low) = subscribed_as(&client, &server, "idle", 255).await;
+    let (mut urgent, high) = subscribed_as(&client, &server, "urgent", 0).await;
+    // What is to be overtaken is opened and written first; a stream of the same rank would stay ahead.
+    for publication in [low, high] {
+        let mut sender = publication.open_subgroup(options(0)).await.unwrap();
+        let payload = Bytes::from(vec![0; SIZE]);
+        sender.write_object(&object(0, &payload), payload).await.unwrap();
+        sender.finish().unwrap();
+        tokio::spawn(publication.finish(PublishDoneCode::TrackEnded, ""));
+    }
+    let (behind, ahead) = (Cell::new(0), Cell::new(0));
+    let mut idle = pin!(read_subgroup(&mut idle, &behind));
+    tokio::select! {
+        () = &mut idle => panic!("priority 255 was whole first"),
+        () = read_subgroup(&mut urgent, &ahead) => {}
+    }
+    assert_eq!(ahead.get(), SIZE);
+    assert!(behind.get() < SIZE / 2, "{} bytes of priority 255 came before all of priority 0", behind.get());
+    idle.await;
+    assert_eq!(behind.get(), SIZE);
+}
+
+/// The client subscribes to a track of the server's with a priority.
+async fn subscribed_as(
+    client: &Session,
+    server: &Session,
+    name: &'static str,
+    subscriber_priority: u8,
+) -> (Subscription, Publication) {
+    let track = FullTrackName::new(net::namespace(), name).unwrap();
+    let accepts = async {
+        let Some(IncomingRequest::Subscribe(request)) = server.next_request().await else {
+            panic!("no SUBSCRIBE")
+        };
+        request.accept(TrackInfo::default()).unwrap()
+    };
+    let subscribe = Subscribe { subscriber_priority, ..Subscribe::new(track) };
+    let (subscription, publication) = tokio::join!(client.subscribe(subscribe), accepts);
+    (subscription.unwrap(), publication)
+}
+
+/// Reads the next subgroup to its end, counting the bytes of payload.
+async fn read_subgroup(subscription: &mut Subscription, bytes: &Cell<usize>) {
+    let mut subgroup = next_subgroup(subscription).await;
+    while let Some(item) = subgroup.next_item().await.unwrap() {
+        if let SubgroupItem::Payload(part) = item {
+            bytes.set(bytes.get() + part.len());
+        }
+    }
 }
 
 /// Every group and subgroup.

@@ -157,6 +157,15 @@ mod tests {
     }
 
     #[test]
+    fn a_host_is_never_empty() {
+        moqingbird_ledger::covers!("D16-3.1.2-01");
+        for input in ["moqt:///x", "moqt://:4443/x", "moqt://", "https:///x", "https://:4443/x"] {
+            assert!(input.parse::<ServerUrl>().is_err(), "{input}");
+        }
+        assert_eq!(parse("moqt://h/x").host(), "h");
+    }
+
+    #[test]
     fn what_cannot_be_reached_is_refused_with_the_input_and_the_remedy() {
         for input in [
             "relay.example:4443",
