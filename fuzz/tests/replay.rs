@@ -1,5 +1,7 @@
 //! Every input of the corpus, and a few thousand changed ones, through the target that it is for.
 
+mod seeds;
+
 use std::fs;
 use std::path::PathBuf;
 
@@ -33,6 +35,24 @@ fn the_corpus_changed_at_random_holds_no_finding() {
 }
 
 #[test]
+fn the_corpus_holds_the_seeds_that_the_vectors_make_and_no_others() {
+    let seeds = seeds::all();
+    for (place, input) in &seeds {
+        let kept = fs::read(seeds::corpus().join(place)).unwrap_or_default();
+        assert!(kept == *input, "{} is stale: cargo run -p moqingbird-fuzz --example seed", place.display());
+    }
+    for (target, _) in TARGETS {
+        for entry in fs::read_dir(seeds::corpus().join(target)).unwrap() {
+            let place = PathBuf::from(target).join(entry.unwrap().file_name());
+            let name = place.file_name().unwrap().to_string_lossy();
+            // What a run of the fuzzer found is named by its digest or by what it shows, a seed by its draft.
+            let is_seed = name.starts_with("14-") || name.starts_with("16-");
+            assert!(!is_seed || seeds.contains_key(&place), "{} is of no vector", place.display());
+        }
+    }
+}
+
+#[test]
 fn every_target_file_is_a_target() {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fuzz_targets");
     let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
@@ -44,7 +64,7 @@ fn every_target_file_is_a_target() {
 
 /// The inputs of a target, always in the same order.
 fn corpus(target: &str) -> Vec<Vec<u8>> {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);
+    let folder = seeds::corpus().join(target);
     let mut files: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     assert!(!files.is_empty(), "{} is empty", folder.display());

@@ -15,23 +15,22 @@ use moqingbird_wire::model::{
 };
 use moqingbird_wire::{Assembler, Fault};
 
-use crate::support::{ACCEPTED, CONTROL, draft, hex, namespace, read, read_hex, rows, track, vector, write};
+use crate::support::{Vector, draft, hex, namespace, read, read_hex, track, vector, vectors, write};
 
 const DRAFT: u64 = 0xff00_000e;
 
 #[test]
 fn every_vector_means_what_is_said_and_is_written_the_same() {
-    for [name, section, bytes] in rows(CONTROL) {
-        let bytes = hex(bytes);
-        assert_eq!(read(&bytes), Ok(meaning(name)), "{name}, draft-14 §{section}");
-        assert_eq!(write(&meaning(name)), Ok(bytes), "{name}, draft-14 §{section}");
+    for vector in vectors("control") {
+        assert_eq!(read(&vector.bytes), Ok(meaning(vector.name)), "{vector}");
+        assert_eq!(write(&meaning(vector.name)).as_ref(), Ok(&vector.bytes), "{vector}");
     }
 }
 
 #[test]
 fn other_spellings_mean_the_same() {
-    for [name, section, bytes, means] in rows(ACCEPTED) {
-        assert_eq!(read_hex(bytes), Ok(meaning(means)), "{name}, draft-14 §{section}");
+    for vector in vectors("accepted") {
+        assert_eq!(read(&vector.bytes), Ok(meaning(vector["means"])), "{vector}");
     }
 }
 
@@ -39,7 +38,7 @@ fn other_spellings_mean_the_same() {
 fn every_message_type_has_a_vector_and_no_other_number_is_one() {
     covers!("D14-9-06");
     let listed: BTreeSet<u8> = (0x02..=0x1a).chain(0x1d..=0x21).collect();
-    let seen: BTreeSet<u8> = rows::<3>(CONTROL).iter().map(|row| hex(row[2])[0]).collect();
+    let seen: BTreeSet<u8> = vectors("control").iter().map(|vector| vector.bytes[0]).collect();
     assert_eq!(seen, listed);
     for (name, kind) in TYPES {
         assert_eq!(write(&meaning(name)).unwrap()[0], *kind, "{name}");
@@ -84,7 +83,8 @@ const TYPES: &[(&str, u8)] = &[
 #[test]
 fn the_length_of_every_message_is_two_bytes() {
     covers!("D14-9-05");
-    for [name, _, _] in rows(CONTROL) {
+    for vector in vectors("control") {
+        let name = vector.name;
         let bytes = write(&meaning(name)).unwrap();
         assert_eq!(usize::from(u16::from_be_bytes([bytes[1], bytes[2]])), bytes.len() - 3, "{name}");
     }
@@ -94,8 +94,8 @@ fn the_length_of_every_message_is_two_bytes() {
 #[test]
 fn messages_split_over_reads_or_joined_in_one_are_the_same() {
     covers!("D14-9-07");
-    let all: Vec<u8> = rows::<3>(CONTROL).iter().flat_map(|row| hex(row[2])).collect();
-    let expected: Vec<_> = rows::<3>(CONTROL).iter().map(|row| meaning(row[0])).collect();
+    let all: Vec<u8> = vectors("control").into_iter().flat_map(|vector| vector.bytes).collect();
+    let expected: Vec<_> = vectors("control").iter().map(|vector| meaning(vector.name)).collect();
     for size in [1, 7, all.len()] {
         let mut assembler = Assembler::new();
         let mut messages = Vec::new();
@@ -112,8 +112,7 @@ fn messages_split_over_reads_or_joined_in_one_are_the_same() {
 
 #[test]
 fn a_message_cut_anywhere_is_incomplete() {
-    for [name, _, bytes] in rows(CONTROL) {
-        let bytes = hex(bytes);
+    for Vector { name, bytes, .. } in vectors("control") {
         for end in 3..bytes.len() {
             let cut = crate::support::framed(bytes[0], &bytes[3..end]);
             let error = read(&cut).expect_err(name);

@@ -10,7 +10,7 @@ use moqingbird_wire::model::{
 use moqingbird_wire::stream::{FetchCursor, OpeningReader, SubgroupCursor, SubgroupItem, SubgroupReader};
 
 use crate::support::{
-    DATA, STREAMS, at_start, draft, extensions, hex, rows, whole, write_datagram, write_fetch_item,
+    at_start, draft, extensions, hex, vector_of, vectors, whole, write_datagram, write_fetch_item,
     write_object, write_opening,
 };
 
@@ -132,11 +132,11 @@ fn every_cut(
 
 #[test]
 fn every_stream_is_read_and_written_the_same() {
-    for [name, section, bytes] in rows(STREAMS) {
-        let bytes = hex(bytes);
+    for vector in vectors("streams") {
+        let (name, bytes) = (vector.name, vector.bytes.clone());
         let stream = read_stream(&bytes);
-        assert_eq!(stream, stream_meaning(name), "{name}, draft-14 §{section}");
-        assert_eq!(write_stream(&stream), bytes, "{name}, draft-14 §{section}");
+        assert_eq!(stream, stream_meaning(name), "{vector}");
+        assert_eq!(write_stream(&stream), bytes, "{vector}");
     }
 }
 
@@ -308,7 +308,7 @@ fn object_ids(bytes: &Bytes) -> Vec<u64> {
 }
 
 fn stream(name: &str) -> &'static str {
-    rows::<3>(STREAMS).into_iter().find(|row| row[0] == name).unwrap_or_else(|| panic!("no {name}"))[2]
+    vector_of("streams", name)["hex"]
 }
 
 fn stream_meaning(name: &str) -> Stream {
@@ -361,7 +361,10 @@ fn stream_meaning(name: &str) -> Stream {
 
 /// The vectors of a unit: name and bytes.
 fn unit(unit: &'static str) -> impl Iterator<Item = (&'static str, Bytes)> {
-    rows::<4>(DATA).into_iter().filter(move |row| row[0] == unit).map(|row| (row[1], hex(row[3])))
+    vectors("data")
+        .into_iter()
+        .filter(move |vector| vector["unit"] == unit)
+        .map(|vector| (vector.name, vector.bytes))
 }
 
 fn opening(name: &str) -> Opening {

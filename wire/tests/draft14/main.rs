@@ -11,3 +11,5 @@ mod limits;
 mod parameters;
 mod refused;
 mod support;
+#[path = "../vectors/mod.rs"]
+mod vectors;

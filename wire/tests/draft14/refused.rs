@@ -7,18 +7,18 @@ use moqingbird_wire::model::SessionErrorCode;
 use moqingbird_wire::stream::{FetchCursor, SubgroupCursor};
 use moqingbird_wire::{DecodeError, Fault};
 
-use crate::support::{REFUSED, at_start, draft, hex, read, rows};
+use crate::support::{at_start, draft, hex, read, vectors};
 
 #[test]
 fn every_refused_vector_is_refused_for_its_reason() {
-    for [unit, name, section, bytes, field, fault] in rows(REFUSED) {
-        let error = refusal(unit, &hex(bytes)).unwrap_or_else(|| panic!("{unit} {name} is accepted"));
-        assert_eq!((error.field, word(&error.fault)), (field, fault), "{unit} {name}, draft-14 §{section}");
-        let code = match fault {
+    for vector in vectors("refused") {
+        let error = refusal(vector["unit"], &vector.bytes).unwrap_or_else(|| panic!("{vector} is accepted"));
+        assert_eq!((error.field, word(&error.fault)), (vector["field"], vector["fault"]), "{vector}");
+        let code = match vector["fault"] {
             "formatting" => SessionErrorCode::KeyValueFormattingError,
             _ => SessionErrorCode::ProtocolViolation,
         };
-        assert_eq!(error.code(), code, "{unit} {name}, draft-14 §{section}");
+        assert_eq!(error.code(), code, "{vector}");
     }
 }
 
@@ -81,9 +81,8 @@ fn an_error_is_placed_at_its_field() {
 }
 
 fn named(unit: &str, name: &str) -> DecodeError {
-    let row = rows::<6>(REFUSED).into_iter().find(|row| row[0] == unit && row[1] == name);
-    let [_, _, _, bytes, _, _] = row.unwrap_or_else(|| panic!("no vector {unit} {name}"));
-    refusal(unit, &hex(bytes)).expect(name)
+    let vector = vectors("refused").into_iter().find(|vector| vector["unit"] == unit && vector.name == name);
+    refusal(unit, &vector.unwrap_or_else(|| panic!("no vector {unit} {name}")).bytes).expect(name)
 }
 
 fn refusal(unit: &str, bytes: &Bytes) -> Option<DecodeError> {

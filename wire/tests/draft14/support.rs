@@ -8,35 +8,26 @@ use moqingbird_wire::model::{
 use moqingbird_wire::stream::{FetchCursor, SubgroupCursor};
 use moqingbird_wire::{Assembler, DecodeError, Draft, EncodeError, Version};
 
-pub(crate) const CONTROL: &str = include_str!("../vectors/draft14/control.tsv");
-pub(crate) const ACCEPTED: &str = include_str!("../vectors/draft14/accepted.tsv");
-pub(crate) const REFUSED: &str = include_str!("../vectors/draft14/refused.tsv");
-pub(crate) const DATA: &str = include_str!("../vectors/draft14/data.tsv");
-pub(crate) const STREAMS: &str = include_str!("../vectors/draft14/streams.tsv");
+pub(crate) use crate::vectors::{Vector, hex};
 
 pub(crate) fn draft() -> &'static dyn Draft {
     Version::Draft14.draft()
 }
 
-/// The lines of a table, without its header, by column.
-pub(crate) fn rows<const N: usize>(table: &'static str) -> Vec<[&'static str; N]> {
-    let row = |line: &'static str| {
-        let columns: Vec<_> = line.split('\t').collect();
-        columns.try_into().unwrap_or_else(|_| panic!("{N} columns in {line:?}"))
-    };
-    table.lines().skip(1).map(row).collect()
+/// The vectors of one table.
+pub(crate) fn vectors(file: &str) -> Vec<Vector> {
+    crate::vectors::vectors(Version::Draft14, |name| name == file)
 }
 
-pub(crate) fn hex(text: &str) -> Bytes {
-    let digits: Vec<u8> = text.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
-    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
-    digits.chunks(2).map(byte).collect()
+/// The vector of a table that has a name.
+pub(crate) fn vector_of(file: &str, name: &str) -> Vector {
+    let found = vectors(file).into_iter().find(|vector| vector.name == name);
+    found.unwrap_or_else(|| panic!("no vector {name} in {file}"))
 }
 
 /// The bytes of a control message that has a name.
 pub(crate) fn vector(name: &str) -> Bytes {
-    let row = rows::<3>(CONTROL).into_iter().find(|row| row[0] == name);
-    hex(row.unwrap_or_else(|| panic!("no vector {name}"))[2])
+    vector_of("control", name).bytes
 }
 
 /// Reads one control message that fills `bytes`.

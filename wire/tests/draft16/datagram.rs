@@ -1,4 +1,4 @@
-//! What the datagrams of `datagram.txt` mean, and that they are written back as they were.
+//! What the datagrams of `datagram.tsv` mean, and that they are written back as they were.
 
 use bytes::Bytes;
 use moqingbird_ledger::covers;
@@ -8,7 +8,8 @@ use moqingbird_wire::{DecodeError, Fault};
 
 use crate::support::{draft, extensions, hex, varint, vectors};
 
-const VECTORS: &str = include_str!("../vectors/draft16/datagram.txt");
+/// The table of the vectors.
+const VECTORS: &str = "datagram";
 
 fn payload(object_id: u64, publisher_priority: Option<u8>, payload: &'static str) -> Datagram {
     Datagram {
@@ -61,12 +62,11 @@ fn decode(bytes: &Bytes) -> Result<Datagram, DecodeError> {
 fn every_vector_has_its_meaning_and_is_written_back_as_it_was() {
     covers!("D16-10.3.1-03", "D16-10.3.1-05");
     for vector in vectors(VECTORS) {
-        let datagram = decode(&vector.bytes)
-            .unwrap_or_else(|error| panic!("{} (§{}): {error}", vector.name, vector.section));
-        assert_eq!(datagram, meaning(vector.name), "{} (§{})", vector.name, vector.section);
+        let datagram = decode(&vector.bytes).unwrap_or_else(|error| panic!("{vector}: {error}"));
+        assert_eq!(datagram, meaning(vector.name), "{vector}");
         let mut w = Writer::new();
         draft().encode_datagram(&datagram, &mut w).unwrap();
-        assert_eq!(w.take(), vector.bytes, "{} (§{})", vector.name, vector.section);
+        assert_eq!(w.take(), vector.bytes, "{vector}");
     }
 }
 

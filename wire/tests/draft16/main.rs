@@ -10,3 +10,5 @@ mod parameters;
 mod refused;
 mod support;
 mod uni;
+#[path = "../vectors/mod.rs"]
+mod vectors;

@@ -6,30 +6,27 @@ use moqingbird_wire::buf::Reader;
 use crate::support::{Vector, decode, decode_payload, draft, vectors};
 use crate::uni;
 
-/// The name of a vector is `CODE FIELD: what is wrong with it`.
 fn assert_refused(vector: &Vector, outcome: Result<(), DecodeError>) {
-    let (code, rest) = vector.name.split_once(' ').expect("a code");
-    let (field, _) = rest.split_once(':').expect("a field");
     match outcome {
-        Ok(()) => panic!("{} (§{}): read without an error", vector.name, vector.section),
+        Ok(()) => panic!("{vector}: read without an error"),
         Err(error) => {
             let found = (error.code().to_string(), error.field);
-            assert_eq!(found, (code.to_owned(), field), "{} (§{}): {error}", vector.name, vector.section);
-            assert!(error.offset <= vector.bytes.len(), "{}: points into the unit", vector.name);
+            assert_eq!(found, (vector["code"].to_owned(), vector["field"]), "{vector}: {error}");
+            assert!(error.offset <= vector.bytes.len(), "{vector}: points into the unit");
         }
     }
 }
 
 #[test]
 fn control_messages_are_refused_for_the_field_that_is_wrong() {
-    for vector in vectors(include_str!("../vectors/draft16/control-refused.txt")) {
+    for vector in vectors("control-refused") {
         assert_refused(&vector, decode(&vector.bytes).map(|_| ()));
     }
 }
 
 #[test]
 fn streams_are_refused_for_the_field_that_is_wrong() {
-    for vector in vectors(include_str!("../vectors/draft16/uni-refused.txt")) {
+    for vector in vectors("uni-refused") {
         let outcome = uni::read(&vector.bytes).map(|_| ());
         assert!(
             !outcome.as_ref().is_err_and(DecodeError::is_incomplete),
@@ -42,7 +39,7 @@ fn streams_are_refused_for_the_field_that_is_wrong() {
 
 #[test]
 fn datagrams_are_refused_for_the_field_that_is_wrong() {
-    for vector in vectors(include_str!("../vectors/draft16/datagram-refused.txt")) {
+    for vector in vectors("datagram-refused") {
         let outcome = draft().decode_datagram(&mut Reader::new(&vector.bytes)).map(|_| ());
         assert_refused(&vector, outcome);
     }

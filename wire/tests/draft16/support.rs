@@ -5,30 +5,11 @@ use moqingbird_wire::buf::{Reader, Writer, integer};
 use moqingbird_wire::model::*;
 use moqingbird_wire::{Assembler, DecodeError, Draft, EncodeError, Version};
 
-/// A line of a vector file: `name | section | hex`.
-pub(crate) struct Vector {
-    pub(crate) name: &'static str,
-    pub(crate) section: &'static str,
-    pub(crate) bytes: Bytes,
-}
+pub(crate) use crate::vectors::{Vector, hex};
 
-pub(crate) fn vectors(file: &'static str) -> Vec<Vector> {
-    let lines = file.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
-    lines.map(vector).collect()
-}
-
-fn vector(line: &'static str) -> Vector {
-    let mut columns = line.split(" | ");
-    let mut column = || columns.next().unwrap_or_else(|| panic!("three columns in: {line}"));
-    Vector { name: column(), section: column(), bytes: hex(column()) }
-}
-
-/// Bytes from hexadecimal digits; blanks are for the reader.
-pub(crate) fn hex(digits: &str) -> Bytes {
-    let digits: Vec<u32> =
-        digits.chars().filter(|c| !c.is_whitespace()).map(|c| c.to_digit(16).expect("a digit")).collect();
-    assert!(digits.len().is_multiple_of(2), "whole bytes");
-    digits.chunks(2).map(|pair| (pair[0] * 16 + pair[1]) as u8).collect()
+/// The vectors of one table.
+pub(crate) fn vectors(file: &str) -> Vec<Vector> {
+    crate::vectors::vectors(Version::Draft16, |name| name == file)
 }
 
 pub(crate) fn draft() -> &'static dyn Draft {
