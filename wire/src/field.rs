@@ -164,6 +164,7 @@ pub(crate) fn token(mut r: Reader<'_>) -> Result<AuthorizationToken, DecodeError
     let unreadable = |error: DecodeError| {
         DecodeError::new(FIELD, Fault::Formatting("the token structure cannot be read"), error.offset)
     };
+    let start = r.offset();
     let kind = r.varint("Alias Type").map_err(unreadable)?;
     let alias = match kind {
         0..=2 => r.varint("Token Alias").map_err(unreadable)?,
@@ -178,7 +179,7 @@ pub(crate) fn token(mut r: Reader<'_>) -> Result<AuthorizationToken, DecodeError
         1 => AuthorizationToken::Register { alias, token_type, value: r.rest("Token Value") },
         2 => AuthorizationToken::UseAlias { alias },
         3 => AuthorizationToken::UseValue { token_type, value: r.rest("Token Value") },
-        _ => return Err(DecodeError::new(FIELD, Fault::Formatting("unknown Alias Type"), 0)),
+        _ => return Err(DecodeError::new(FIELD, Fault::Formatting("unknown Alias Type"), start)),
     };
     r.finish(FIELD).map_err(unreadable)?;
     Ok(token)

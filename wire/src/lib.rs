@@ -2,7 +2,8 @@
 //!
 //! Every draft is a [`Draft`]: it maps its bytes to one draft-independent [`model`], and states its [`Rules`].
 //! [`Version::draft`] is the only place that chooses between them. There is no I/O here, no clock and no lock; the only
-//! dependency is `bytes`; byte strings come out as slices of what was put in, and payload is never copied.
+//! dependency is `bytes`. Byte strings come out as slices of what was put in (but for the Track Extensions of types that a
+//! draft does not define, which are gathered), and payload is never copied.
 //!
 //! # Using it alone
 //!

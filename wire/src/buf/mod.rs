@@ -5,7 +5,7 @@ mod observer;
 mod reader;
 mod writer;
 
+pub(crate) use observer::Observer;
 pub use observer::{Field, FieldValue};
-pub(crate) use observer::{Observer, Watch};
 pub use reader::Reader;
 pub use writer::Writer;

@@ -40,37 +40,17 @@ pub enum FieldValue {
 }
 
 impl Observer {
-    /// Watches a unit that begins at `base` of what is observed.
-    pub(crate) const fn from(&self, base: usize) -> Watch<'_> {
-        Watch { observer: self, base }
-    }
-}
-
-/// An observer, and where the unit begins that it is told of.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Watch<'a> {
-    observer: &'a Observer,
-    base: usize,
-}
-
-impl Watch<'_> {
-    /// The same observer, told of a part of the unit.
-    pub(crate) const fn from(self, offset: usize) -> Self {
-        Self { base: self.base + offset, ..self }
-    }
-
     /// What has been seen since this was last asked.
-    pub(super) fn take(self) -> Vec<Field> {
-        self.observer.seen.take()
+    pub(super) fn take(&self) -> Vec<Field> {
+        self.seen.take()
     }
 
-    pub(super) fn see(self, name: &'static str, range: Range<usize>, value: FieldValue) {
-        let range = self.base + range.start..self.base + range.end;
-        self.observer.seen.borrow_mut().push(Field { name, range, value });
+    pub(super) fn see(&self, name: &'static str, range: Range<usize>, value: FieldValue) {
+        self.seen.borrow_mut().push(Field { name, range, value });
     }
 
-    pub(super) fn called(self, called: Option<&'static str>) {
-        let mut seen = self.observer.seen.borrow_mut();
+    pub(super) fn called(&self, called: Option<&'static str>) {
+        let mut seen = self.seen.borrow_mut();
         let key = seen.iter_mut().rev().find_map(|seen| match &mut seen.value {
             FieldValue::Key { name, .. } => Some(name),
             _ => None,

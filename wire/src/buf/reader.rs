@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::integer;
-use super::observer::{Field, FieldValue, Watch};
+use super::observer::{Field, FieldValue, Observer};
 use crate::error::{DecodeError, Fault};
 
 /// Reads fields from the front of a unit. Byte strings come out as slices of the same allocation.
@@ -16,7 +16,7 @@ pub struct Reader<'a> {
     at: usize,
     end: usize,
     needed: usize,
-    watch: Option<Watch<'a>>,
+    watch: Option<&'a Observer>,
 }
 
 impl<'a> Reader<'a> {
@@ -26,20 +26,25 @@ impl<'a> Reader<'a> {
         Self { data, open: data, at: 0, end: data.len(), needed: 0, watch: None }
     }
 
-    /// A cursor whose reads, if `watch` is given, are told to an observer.
-    pub(crate) fn watched(data: &'a Bytes, watch: Option<Watch<'a>>) -> Self {
-        let open = if watch.is_some() { &[] } else { &data[..] };
-        Self { open, watch, ..Self::new(data) }
+    /// A cursor at byte `at` of `data`.
+    #[inline]
+    pub(crate) fn starting_at(data: &'a Bytes, at: usize) -> Self {
+        Self { at, ..Self::new(data) }
     }
 
-    /// Who watches, and counts bytes from `offset` of this unit on.
-    pub(crate) fn watch_from(&self, offset: usize) -> Option<Watch<'a>> {
-        self.watch.map(|watch| watch.from(offset))
+    /// A cursor whose reads are told to an observer.
+    pub(crate) fn watched(data: &'a Bytes, observer: &'a Observer) -> Self {
+        Self { open: &[], watch: Some(observer), ..Self::new(data) }
+    }
+
+    /// The same cursor, of which nobody is told.
+    pub(crate) fn unwatched(&self) -> Self {
+        Self { open: &self.data[..self.end], watch: None, ..self.clone() }
     }
 
     /// The fields that have been told to the observer since this was last asked.
     pub(crate) fn seen(&self) -> Vec<Field> {
-        self.watch.map(Watch::take).unwrap_or_default()
+        self.watch.map(Observer::take).unwrap_or_default()
     }
 
     /// Bytes from the start of the unit to the cursor.
@@ -152,6 +157,23 @@ impl<'a> Reader<'a> {
         self.at += length as usize;
         let open = self.open.get(..self.at).unwrap_or_default();
         Ok(Self { data: self.data, open, at: start, end: self.at, needed: 0, watch: self.watch })
+    }
+
+    /// A cursor over a byte string behind its length, of at most `limit` bytes; this one moves behind it.
+    #[inline]
+    pub(crate) fn value(&mut self, limit: u64, field: &'static str) -> Result<Self, DecodeError> {
+        let length = self.length(limit, field)?;
+        let value = self.take(length, field)?;
+        if let Some(watch) = self.watch {
+            watch.see(field, value.at..value.end, FieldValue::Bytes);
+        }
+        Ok(value)
+    }
+
+    /// What is left, not copied, and still to be read.
+    #[inline]
+    pub(crate) fn left(&self) -> Bytes {
+        self.data.slice(self.at..self.end)
     }
 
     /// Everything that is left, not copied.

@@ -17,6 +17,11 @@ impl Writer {
         Self::default()
     }
 
+    /// An empty buffer with room for `bytes` bytes.
+    pub fn with_capacity(bytes: usize) -> Self {
+        Self { data: BytesMut::with_capacity(bytes) }
+    }
+
     /// How many bytes have been written.
     pub fn len(&self) -> usize {
         self.data.len()

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::buf::{Reader, Watch, Writer};
+use crate::buf::{Reader, Writer};
 use crate::error::{DecodeError, EncodeError, Fault};
 use crate::field::{milliseconds, to_milliseconds, token, token_bytes};
-use crate::list::{KeyValue, Keys, Pairs, Value, write_pairs};
+use crate::list::{Found, FoundValue, KeyValue, Keys, Pairs, Rest, Value, push, write_pairs};
 use crate::model::{AuthorizationToken, GroupOrder, TrackExtensions};
 
 /// Version-specific parameter: DELIVERY TIMEOUT, in milliseconds (draft-14 §9.2.1.2).
@@ -30,24 +30,23 @@ impl Parameters {
     /// §9.2, §9.2.1), however often they come.
     pub(super) fn decode(r: &mut Reader<'_>, permitted: &[u64]) -> Result<Self, DecodeError> {
         let mut parameters = Self::default();
-        each(r, "Parameters", name, |pair| match permitted.contains(&pair.key) {
+        each(r, "Parameters", name, |pair| match permitted.contains(&pair.found.key) {
             true => parameters.take(pair),
             false => Ok(()),
         })?;
         Ok(parameters)
     }
 
-    fn take(&mut self, pair: Placed<'_>) -> Result<(), DecodeError> {
-        match (pair.key, &pair.value) {
-            (DELIVERY_TIMEOUT, Value::Integer(count)) => {
+    fn take(&mut self, pair: &Placed<'_, '_>) -> Result<(), DecodeError> {
+        match (pair.found.key, &pair.found.value) {
+            (DELIVERY_TIMEOUT, FoundValue::Integer(count)) => {
                 pair.once(&mut self.delivery_timeout, milliseconds(*count), "DELIVERY TIMEOUT")
             }
-            (MAX_CACHE_DURATION, Value::Integer(count)) => {
+            (MAX_CACHE_DURATION, FoundValue::Integer(count)) => {
                 pair.once(&mut self.max_cache_duration, milliseconds(*count), "MAX CACHE DURATION")
             }
-            (AUTHORIZATION_TOKEN, Value::Bytes(bytes)) => {
-                self.authorization_tokens.push(pair.token(bytes)?);
-                Ok(())
+            (AUTHORIZATION_TOKEN, FoundValue::Bytes(value)) => {
+                pair.token(value, &mut self.authorization_tokens)
             }
             _ => Ok(()),
         }
@@ -88,16 +87,13 @@ impl Parameters {
 }
 
 /// A parameter and where it stands.
-pub(super) struct Placed<'a> {
-    pub(super) key: u64,
-    pub(super) value: Value,
+pub(super) struct Placed<'r, 'a> {
+    pub(super) found: Found<'a>,
     start: usize,
-    end: usize,
-    /// Who watches the value, if it is a byte string.
-    watch: Option<Watch<'a>>,
+    rest: Rest<'r, 'a>,
 }
 
-impl Placed<'_> {
+impl Placed<'_, '_> {
     /// Keeps a value of a type that may not repeat (draft-14 §9.2: a receiver SHOULD close the session).
     pub(super) fn once<T>(
         &self,
@@ -113,11 +109,19 @@ impl Placed<'_> {
         }
     }
 
-    /// The token that fills this parameter's value.
-    pub(super) fn token(&self, value: &Bytes) -> Result<AuthorizationToken, DecodeError> {
-        let start = self.end - value.len();
-        token(Reader::watched(value, self.watch))
-            .map_err(|error| DecodeError { offset: start + error.offset, ..error })
+    /// Keeps the token that fills this parameter's value.
+    pub(super) fn token(
+        &self,
+        value: &Reader<'_>,
+        tokens: &mut Vec<AuthorizationToken>,
+    ) -> Result<(), DecodeError> {
+        push(tokens, token(value.clone())?, || self.rest.count(|key| key == AUTHORIZATION_TOKEN));
+        Ok(())
+    }
+
+    /// Keeps this parameter as it is, with the others that have no `name`.
+    pub(super) fn unknown(&self, parameters: &mut Vec<KeyValue>, name: fn(u64) -> Option<&'static str>) {
+        push(parameters, self.found.taken(), || self.rest.count(|key| name(key).is_none()));
     }
 }
 
@@ -137,20 +141,15 @@ pub(super) fn each(
     r: &mut Reader<'_>,
     field: &'static str,
     name: fn(u64) -> Option<&'static str>,
-    mut take: impl FnMut(Placed<'_>) -> Result<(), DecodeError>,
+    mut take: impl FnMut(&Placed<'_, '_>) -> Result<(), DecodeError>,
 ) -> Result<(), DecodeError> {
     let count = r.varint("Number of Parameters")?;
     let mut pairs = Pairs::new(Keys::Absolute);
-    for _ in 0..count {
+    for left in (0..count).rev() {
         let start = r.offset();
-        let KeyValue { key, value } = pairs.read(r, field)?;
-        r.called(name, key);
-        let end = r.offset();
-        let watch = match &value {
-            Value::Bytes(bytes) => r.watch_from(end - bytes.len()),
-            Value::Integer(_) => None,
-        };
-        take(Placed { key, value, start, end, watch })?;
+        let found = pairs.find(r, field)?;
+        r.called(name, found.key);
+        take(&Placed { found, start, rest: Rest { pairs: &pairs, r, left } })?;
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use super::params::{AUTHORIZATION_TOKEN, List, Placed, each};
 use crate::buf::{Reader, Writer};
 use crate::error::{DecodeError, EncodeError};
-use crate::list::{KeyValue, Value};
+use crate::list::FoundValue;
 use crate::model::Setup;
 
 const PATH: u64 = 0x01;
@@ -29,7 +29,8 @@ const fn name(key: u64) -> Option<&'static str> {
 
 pub(super) fn client(r: &mut Reader<'_>) -> Result<Setup, DecodeError> {
     let count = r.varint("Number of Supported Versions")?;
-    let mut versions = Vec::new();
+    // Every version takes a byte at least, so the bytes at hand bound what is allocated.
+    let mut versions = Vec::with_capacity(count.min(r.remaining() as u64) as usize);
     for _ in 0..count {
         versions.push(r.varint("Supported Version")?);
     }
@@ -72,25 +73,22 @@ struct Limits {
     max_auth_token_cache_size: Option<u64>,
 }
 
-fn take(setup: &mut Setup, limits: &mut Limits, pair: Placed<'_>) -> Result<(), DecodeError> {
-    match (pair.key, &pair.value) {
-        (PATH, Value::Bytes(bytes)) => pair.once(&mut setup.path, bytes.clone(), "PATH"),
-        (AUTHORITY, Value::Bytes(bytes)) => pair.once(&mut setup.authority, bytes.clone(), "AUTHORITY"),
-        (MOQT_IMPLEMENTATION, Value::Bytes(bytes)) => {
-            pair.once(&mut setup.implementation, bytes.clone(), "MOQT IMPLEMENTATION")
+fn take(setup: &mut Setup, limits: &mut Limits, pair: &Placed<'_, '_>) -> Result<(), DecodeError> {
+    match (pair.found.key, &pair.found.value) {
+        (PATH, FoundValue::Bytes(value)) => pair.once(&mut setup.path, value.left(), "PATH"),
+        (AUTHORITY, FoundValue::Bytes(value)) => pair.once(&mut setup.authority, value.left(), "AUTHORITY"),
+        (MOQT_IMPLEMENTATION, FoundValue::Bytes(value)) => {
+            pair.once(&mut setup.implementation, value.left(), "MOQT IMPLEMENTATION")
         }
-        (MAX_REQUEST_ID, Value::Integer(limit)) => {
+        (MAX_REQUEST_ID, FoundValue::Integer(limit)) => {
             pair.once(&mut limits.max_request_id, *limit, "MAX_REQUEST_ID")
         }
-        (MAX_AUTH_TOKEN_CACHE_SIZE, Value::Integer(size)) => {
+        (MAX_AUTH_TOKEN_CACHE_SIZE, FoundValue::Integer(size)) => {
             pair.once(&mut limits.max_auth_token_cache_size, *size, "MAX_AUTH_TOKEN_CACHE_SIZE")
         }
-        (AUTHORIZATION_TOKEN, Value::Bytes(bytes)) => {
-            setup.authorization_tokens.push(pair.token(bytes)?);
-            Ok(())
-        }
+        (AUTHORIZATION_TOKEN, FoundValue::Bytes(value)) => pair.token(value, &mut setup.authorization_tokens),
         _ => {
-            setup.unknown.push(KeyValue { key: pair.key, value: pair.value });
+            pair.unknown(&mut setup.unknown, name);
             Ok(())
         }
     }

@@ -4,68 +4,70 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::buf::{Reader, Watch, Writer};
+use crate::buf::{Reader, Writer};
 use crate::error::{DecodeError, EncodeError, Fault};
 use crate::field;
-use crate::list::{KeyValue, Pairs, Value};
+use crate::list::{Found, FoundValue, Pairs, Value};
 use crate::model::{AuthorizationToken, GroupOrder, Location, SubscriptionFilter};
 
-/// Which pair a value belongs to, and where it begins.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct At<'a> {
-    pub(super) field: &'static str,
+/// A pair, and where to point at if it is wrong.
+#[derive(Debug)]
+pub(super) struct Given<'a> {
+    pub(super) pair: Found<'a>,
+    field: &'static str,
+    /// Of the value's bytes, or of the whole pair.
     pub(super) offset: usize,
-    /// Who watches what is read from there.
-    watch: Option<Watch<'a>>,
 }
 
-impl At<'_> {
-    pub(super) const fn error(self, fault: Fault) -> DecodeError {
-        DecodeError::new(self.field, fault, self.offset)
-    }
-}
-
-/// The next pair, and where to point at if it is wrong: its bytes, or the whole pair. `name` tells what the draft calls a
-/// type, `field` the list.
+/// The next pair of a list. `name` tells what the draft calls a type, `field` the list.
+#[inline]
 pub(super) fn pair<'a>(
     pairs: &mut Pairs,
     r: &mut Reader<'a>,
     name: fn(u64) -> Option<&'static str>,
     field: &'static str,
-) -> Result<(KeyValue, At<'a>), DecodeError> {
+) -> Result<Given<'a>, DecodeError> {
     let start = r.offset();
-    let pair = pairs.read(r, field)?;
+    let pair = pairs.find(r, field)?;
     let offset = match &pair.value {
-        Value::Integer(_) => start,
-        Value::Bytes(bytes) => r.offset() - bytes.len(),
+        FoundValue::Integer(_) => start,
+        FoundValue::Bytes(value) => value.offset(),
     };
     r.called(name, pair.key);
-    let at = At { field: name(pair.key).unwrap_or(field), offset, watch: r.watch_from(offset) };
-    Ok((pair, at))
+    Ok(Given { field: name(pair.key).unwrap_or(field), offset, pair })
+}
+
+impl<'a> Given<'a> {
+    #[cold]
+    pub(super) const fn error(&self, fault: Fault) -> DecodeError {
+        DecodeError::new(self.field, fault, self.offset)
+    }
+
+    /// The number of a pair with an even type. The type has settled the form, so the error is never met.
+    #[inline]
+    fn integer(&self) -> Result<u64, DecodeError> {
+        match self.pair.value {
+            FoundValue::Integer(number) => Ok(number),
+            FoundValue::Bytes(_) => Err(self.error(Fault::Formatting("the value is a number"))),
+        }
+    }
+
+    /// The bytes of a pair with an odd type.
+    #[inline]
+    fn bytes(&self) -> Result<Reader<'a>, DecodeError> {
+        match &self.pair.value {
+            FoundValue::Bytes(value) => Ok(value.clone()),
+            FoundValue::Integer(_) => Err(self.error(Fault::Formatting("the value is a byte string"))),
+        }
+    }
 }
 
 /// How a value is read and written.
 pub(super) trait Form {
     type Value;
 
-    fn read(value: &Value, at: At<'_>) -> Result<Self::Value, DecodeError>;
+    fn read(given: &Given<'_>) -> Result<Self::Value, DecodeError>;
     fn write(value: &Self::Value, field: &'static str) -> Result<Value, EncodeError>;
-}
-
-/// The number of a pair with an even type. The type has settled the form, so the error is never met.
-pub(super) fn integer(value: &Value, at: At<'_>) -> Result<u64, DecodeError> {
-    match value {
-        Value::Integer(number) => Ok(*number),
-        Value::Bytes(_) => Err(at.error(Fault::Formatting("the value is a number"))),
-    }
-}
-
-/// The bytes of a pair with an odd type.
-pub(super) fn bytes<'a>(value: &'a Value, at: At<'_>) -> Result<&'a Bytes, DecodeError> {
-    match value {
-        Value::Bytes(bytes) => Ok(bytes),
-        Value::Integer(_) => Err(at.error(Fault::Formatting("the value is a byte string"))),
-    }
 }
 
 /// Any number.
@@ -75,8 +77,8 @@ pub(super) struct Number;
 impl Form for Number {
     type Value = u64;
 
-    fn read(value: &Value, at: At<'_>) -> Result<u64, DecodeError> {
-        integer(value, at)
+    fn read(given: &Given<'_>) -> Result<u64, DecodeError> {
+        given.integer()
     }
 
     fn write(value: &u64, _: &'static str) -> Result<Value, EncodeError> {
@@ -91,8 +93,8 @@ pub(super) struct Text;
 impl Form for Text {
     type Value = Bytes;
 
-    fn read(value: &Value, at: At<'_>) -> Result<Bytes, DecodeError> {
-        bytes(value, at).cloned()
+    fn read(given: &Given<'_>) -> Result<Bytes, DecodeError> {
+        given.bytes().map(|value| value.left())
     }
 
     fn write(value: &Bytes, _: &'static str) -> Result<Value, EncodeError> {
@@ -107,8 +109,8 @@ pub(super) struct Milliseconds;
 impl Form for Milliseconds {
     type Value = Duration;
 
-    fn read(value: &Value, at: At<'_>) -> Result<Duration, DecodeError> {
-        integer(value, at).map(field::milliseconds)
+    fn read(given: &Given<'_>) -> Result<Duration, DecodeError> {
+        given.integer().map(field::milliseconds)
     }
 
     fn write(value: &Duration, _: &'static str) -> Result<Value, EncodeError> {
@@ -123,9 +125,9 @@ pub(super) struct Timeout;
 impl Form for Timeout {
     type Value = Duration;
 
-    fn read(value: &Value, at: At<'_>) -> Result<Duration, DecodeError> {
-        match Milliseconds::read(value, at)? {
-            Duration::ZERO => Err(at.error(Fault::Invalid("a delivery timeout is greater than 0"))),
+    fn read(given: &Given<'_>) -> Result<Duration, DecodeError> {
+        match Milliseconds::read(given)? {
+            Duration::ZERO => Err(given.error(Fault::Invalid("a delivery timeout is greater than 0"))),
             timeout => Ok(timeout),
         }
     }
@@ -145,9 +147,9 @@ pub(super) struct Priority;
 impl Form for Priority {
     type Value = u8;
 
-    fn read(value: &Value, at: At<'_>) -> Result<u8, DecodeError> {
-        let number = integer(value, at)?;
-        u8::try_from(number).map_err(|_| at.error(Fault::Invalid("a priority is at most 255")))
+    fn read(given: &Given<'_>) -> Result<u8, DecodeError> {
+        let number = given.integer()?;
+        u8::try_from(number).map_err(|_| given.error(Fault::Invalid("a priority is at most 255")))
     }
 
     fn write(value: &u8, _: &'static str) -> Result<Value, EncodeError> {
@@ -162,11 +164,11 @@ pub(super) struct Order;
 impl Form for Order {
     type Value = GroupOrder;
 
-    fn read(value: &Value, at: At<'_>) -> Result<GroupOrder, DecodeError> {
-        match integer(value, at)? {
+    fn read(given: &Given<'_>) -> Result<GroupOrder, DecodeError> {
+        match given.integer()? {
             1 => Ok(GroupOrder::Ascending),
             2 => Ok(GroupOrder::Descending),
-            _ => Err(at.error(Fault::Invalid("a group order is 1 (ascending) or 2 (descending)"))),
+            _ => Err(given.error(Fault::Invalid("a group order is 1 (ascending) or 2 (descending)"))),
         }
     }
 
@@ -185,11 +187,11 @@ pub(super) struct Flag;
 impl Form for Flag {
     type Value = bool;
 
-    fn read(value: &Value, at: At<'_>) -> Result<bool, DecodeError> {
-        match integer(value, at)? {
+    fn read(given: &Given<'_>) -> Result<bool, DecodeError> {
+        match given.integer()? {
             0 => Ok(false),
             1 => Ok(true),
-            _ => Err(at.error(Fault::Invalid("the value is 0 or 1"))),
+            _ => Err(given.error(Fault::Invalid("the value is 0 or 1"))),
         }
     }
 
@@ -205,9 +207,8 @@ pub(super) struct Token;
 impl Form for Token {
     type Value = AuthorizationToken;
 
-    fn read(value: &Value, at: At<'_>) -> Result<AuthorizationToken, DecodeError> {
-        field::token(Reader::watched(bytes(value, at)?, at.watch))
-            .map_err(|error| DecodeError::new(at.field, error.fault, at.offset + error.offset))
+    fn read(given: &Given<'_>) -> Result<AuthorizationToken, DecodeError> {
+        field::token(given.bytes()?).map_err(|error| DecodeError { field: given.field, ..error })
     }
 
     fn write(value: &AuthorizationToken, _: &'static str) -> Result<Value, EncodeError> {
@@ -222,11 +223,11 @@ pub(super) struct Largest;
 impl Form for Largest {
     type Value = Location;
 
-    fn read(value: &Value, at: At<'_>) -> Result<Location, DecodeError> {
-        let mut r = Reader::watched(bytes(value, at)?, at.watch);
-        field::location(&mut r, at.field)
-            .and_then(|location| r.finish(at.field).map(|()| location))
-            .map_err(|_| at.error(Fault::Formatting("the value is exactly one Location")))
+    fn read(given: &Given<'_>) -> Result<Location, DecodeError> {
+        let mut r = given.bytes()?;
+        field::location(&mut r, given.field)
+            .and_then(|location| r.finish(given.field).map(|()| location))
+            .map_err(|_| given.error(Fault::Formatting("the value is exactly one Location")))
     }
 
     fn write(value: &Location, field: &'static str) -> Result<Value, EncodeError> {
@@ -242,6 +243,7 @@ pub(super) struct Filter;
 
 impl Filter {
     fn filter(r: &mut Reader<'_>) -> Result<SubscriptionFilter, DecodeError> {
+        let start = r.offset();
         let filter = match r.varint("Filter Type")? {
             1 => SubscriptionFilter::NextGroupStart,
             2 => SubscriptionFilter::LargestObject,
@@ -250,7 +252,7 @@ impl Filter {
                 start: field::location(r, "Start Location")?,
                 end_group: r.varint("End Group")?,
             },
-            other => return Err(DecodeError::new("Filter Type", Fault::Unknown(other), 0)),
+            other => return Err(DecodeError::new("Filter Type", Fault::Unknown(other), start)),
         };
         r.finish("Filter")?;
         Ok(filter)
@@ -260,10 +262,8 @@ impl Filter {
 impl Form for Filter {
     type Value = SubscriptionFilter;
 
-    fn read(value: &Value, at: At<'_>) -> Result<SubscriptionFilter, DecodeError> {
-        let mut r = Reader::watched(bytes(value, at)?, at.watch);
-        Self::filter(&mut r)
-            .map_err(|error| DecodeError::new(at.field, error.fault, at.offset + error.offset))
+    fn read(given: &Given<'_>) -> Result<SubscriptionFilter, DecodeError> {
+        Self::filter(&mut given.bytes()?).map_err(|error| DecodeError { field: given.field, ..error })
     }
 
     fn write(value: &SubscriptionFilter, field: &'static str) -> Result<Value, EncodeError> {

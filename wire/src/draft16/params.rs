@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::form::{self, At, Form};
+use super::form::{self, Form, Given};
 use crate::buf::{Reader, Writer};
 use crate::error::{DecodeError, EncodeError, Fault};
-use crate::list::{KeyValue, Keys, Pairs, write_pairs};
+use crate::list::{KeyValue, Keys, Pairs, Rest, push, write_pairs};
 use crate::model::{AuthorizationToken, GroupOrder, Location, SubscriptionFilter};
 
 /// The messages that carry parameters.
@@ -26,19 +26,20 @@ pub(super) enum Carrier {
 
 /// Where the values of a parameter go: one at most, or any number.
 trait Slot<T> {
-    /// Keeps a value, unless there is one already and no room for a second.
-    fn keep(&mut self, value: T) -> bool;
+    /// Keeps a value, unless there is one already and no room for a second. `more` tells how many follow.
+    fn keep(&mut self, value: T, more: impl FnOnce() -> usize) -> bool;
 }
 
 impl<T> Slot<T> for Option<T> {
-    fn keep(&mut self, value: T) -> bool {
+    #[inline]
+    fn keep(&mut self, value: T, _: impl FnOnce() -> usize) -> bool {
         self.replace(value).is_none()
     }
 }
 
 impl<T> Slot<T> for Vec<T> {
-    fn keep(&mut self, value: T) -> bool {
-        self.push(value);
+    fn keep(&mut self, value: T, more: impl FnOnce() -> usize) -> bool {
+        push(self, value, more);
         true
     }
 }
@@ -62,18 +63,18 @@ macro_rules! parameters {
         impl Params {
             /// Takes a pair in. A parameter that its message does not define is ignored (§9.2.2), an unknown one is
             /// a violation (§9.2).
-            fn take(&mut self, on: Carrier, pair: &KeyValue, at: At<'_>) -> Result<(), DecodeError> {
-                match pair.key {
+            fn take(&mut self, on: Carrier, given: &Given<'_>, rest: Rest<'_, '_>) -> Result<(), DecodeError> {
+                match given.pair.key {
                     $($key => {
                         if !matches!(on, $(Carrier::$carrier)|+) {
-                            return misplaced(on, at);
+                            return misplaced(on, given);
                         }
-                        match self.$field.keep(form::$form::read(&pair.value, at)?) {
+                        match self.$field.keep(form::$form::read(given)?, || rest.count(|key| key == $key)) {
                             true => Ok(()),
-                            false => Err(at.error(Fault::Invalid("the parameter may appear only once"))),
+                            false => Err(given.error(Fault::Invalid("the parameter may appear only once"))),
                         }
                     })*
-                    unknown => Err(DecodeError::new("Parameter Type", Fault::Unknown(unknown), at.offset)),
+                    unknown => Err(DecodeError::new("Parameter Type", Fault::Unknown(unknown), given.offset)),
                 }
             }
 
@@ -116,9 +117,9 @@ impl Params {
     pub(super) fn decode(r: &mut Reader<'_>, on: Carrier) -> Result<Self, DecodeError> {
         let mut params = Self::default();
         let mut pairs = Pairs::new(Keys::Delta);
-        for _ in 0..r.varint("Number of Parameters")? {
-            let (pair, at) = form::pair(&mut pairs, r, name, "Parameters")?;
-            params.take(on, &pair, at)?;
+        for left in (0..r.varint("Number of Parameters")?).rev() {
+            let given = form::pair(&mut pairs, r, name, "Parameters")?;
+            params.take(on, &given, Rest { pairs: &pairs, r, left })?;
         }
         Ok(params)
     }
@@ -145,10 +146,10 @@ pub(super) fn expires(expiry: Option<Duration>) -> Result<Option<Duration>, Enco
 
 /// A known parameter where it is not defined: ignored (§9.2.2), but in REQUEST_UPDATE invalid for every kind of request
 /// (§9.11).
-fn misplaced(on: Carrier, at: At<'_>) -> Result<(), DecodeError> {
+fn misplaced(on: Carrier, given: &Given<'_>) -> Result<(), DecodeError> {
     match on {
         Carrier::RequestUpdate => {
-            Err(at.error(Fault::Invalid("no kind of request can have this parameter updated")))
+            Err(given.error(Fault::Invalid("no kind of request can have this parameter updated")))
         }
         _ => Ok(()),
     }

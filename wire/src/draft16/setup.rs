@@ -1,9 +1,9 @@
 //! CLIENT_SETUP and SERVER_SETUP (§9.3): a list of Setup Parameters.
 
-use super::form::{self, At, Form};
+use super::form::{self, Form, Given};
 use crate::buf::{Reader, Writer};
 use crate::error::{DecodeError, EncodeError, Fault};
-use crate::list::{KeyValue, Keys, Pairs, Value, write_pairs};
+use crate::list::{KeyValue, Keys, Pairs, Rest, Value, push, write_pairs};
 use crate::model::Setup;
 
 // §9.3.1. The types are the same in every draft.
@@ -31,30 +31,35 @@ pub(super) fn decode(r: &mut Reader<'_>) -> Result<Setup, DecodeError> {
     let mut setup = Setup::default();
     let mut pairs = Pairs::new(Keys::Delta);
     let mut previous = None;
-    for _ in 0..r.varint("Number of Parameters")? {
-        let (pair, at) = form::pair(&mut pairs, r, name, "Setup Parameters")?;
-        if name(pair.key).is_none() {
+    for left in (0..r.varint("Number of Parameters")?).rev() {
+        let given = form::pair(&mut pairs, r, name, "Setup Parameters")?;
+        let key = given.pair.key;
+        let rest = Rest { pairs: &pairs, r, left };
+        if name(key).is_none() {
             // §9.2: unknown ones are ignored, and may repeat.
-            setup.unknown.push(pair);
+            push(&mut setup.unknown, given.pair.taken(), || rest.count(|key| name(key).is_none()));
             continue;
         }
         // Types ascend, so a repeated one follows its like.
-        if pair.key != AUTHORIZATION_TOKEN && previous.replace(pair.key) == Some(pair.key) {
-            return Err(at.error(Fault::Invalid("the parameter may appear only once")));
+        if key != AUTHORIZATION_TOKEN && previous.replace(key) == Some(key) {
+            return Err(given.error(Fault::Invalid("the parameter may appear only once")));
         }
-        take(&mut setup, &pair, at)?;
+        take(&mut setup, &given, rest)?;
     }
     Ok(setup)
 }
 
-fn take(setup: &mut Setup, KeyValue { key, value }: &KeyValue, at: At<'_>) -> Result<(), DecodeError> {
-    match *key {
-        PATH => setup.path = Some(form::Text::read(value, at)?),
-        MAX_REQUEST_ID => setup.max_request_id = form::Number::read(value, at)?,
-        AUTHORIZATION_TOKEN => setup.authorization_tokens.push(form::Token::read(value, at)?),
-        MAX_AUTH_TOKEN_CACHE_SIZE => setup.max_auth_token_cache_size = form::Number::read(value, at)?,
-        AUTHORITY => setup.authority = Some(form::Text::read(value, at)?),
-        MOQT_IMPLEMENTATION => setup.implementation = Some(form::Text::read(value, at)?),
+fn take(setup: &mut Setup, given: &Given<'_>, rest: Rest<'_, '_>) -> Result<(), DecodeError> {
+    match given.pair.key {
+        PATH => setup.path = Some(form::Text::read(given)?),
+        MAX_REQUEST_ID => setup.max_request_id = form::Number::read(given)?,
+        AUTHORIZATION_TOKEN => {
+            let more = || rest.count(|key| key == AUTHORIZATION_TOKEN);
+            push(&mut setup.authorization_tokens, form::Token::read(given)?, more);
+        }
+        MAX_AUTH_TOKEN_CACHE_SIZE => setup.max_auth_token_cache_size = form::Number::read(given)?,
+        AUTHORITY => setup.authority = Some(form::Text::read(given)?),
+        MOQT_IMPLEMENTATION => setup.implementation = Some(form::Text::read(given)?),
         _ => {}
     }
     Ok(())

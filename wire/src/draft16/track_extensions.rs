@@ -1,12 +1,15 @@
 //! Track Extensions (§11): pairs to the end of PUBLISH, SUBSCRIBE_OK and FETCH_OK.
 
-use super::form::{self, At, Form};
+use super::form::{self, Form, Given};
 use crate::buf::{Reader, Writer};
 use crate::error::{DecodeError, EncodeError, Fault};
-use crate::list::{KeyValue, Keys, Pairs, write_pairs};
+use crate::list::{KeyValue, Keys, Pairs, PairsWriter, write_pairs};
 use crate::model::{DEFAULT_PRIORITY, Extensions, GroupOrder, TrackExtensions, extension};
 
 const FIELD: &str = "Track Extensions";
+
+/// By how much types can be longer once the known ones between them are gone: a number of 8 bytes for each of those.
+const GROWTH: usize = 5 * 8;
 
 /// The name of a type whose value is a field of [`TrackExtensions`].
 const fn name(key: u64) -> Option<&'static str> {
@@ -24,52 +27,55 @@ const fn name(key: u64) -> Option<&'static str> {
 pub(super) fn decode(r: &mut Reader<'_>) -> Result<TrackExtensions, DecodeError> {
     let start = r.offset();
     let mut track = TrackExtensions::default();
-    let mut other = Vec::new();
+    // Without the pairs of known types, which stand between them: so it is copied, into as much room as is left.
+    let mut other = Writer::new();
+    let mut others = PairsWriter::new(Keys::Delta);
     let mut pairs = Pairs::new(Keys::Delta);
     let mut previous = None;
     while !r.is_empty() {
-        let (pair, at) = form::pair(&mut pairs, r, name, FIELD)?;
-        let repeated = previous.replace(pair.key) == Some(pair.key);
-        match name(pair.key) {
-            Some(_) => take(&mut track, &pair, at, repeated)?,
-            None => other.push(pair),
+        let room = r.remaining();
+        let given = form::pair(&mut pairs, r, name, FIELD)?;
+        let key = given.pair.key;
+        let repeated = previous.replace(key) == Some(key);
+        if name(key).is_some() {
+            take(&mut track, &given, repeated)?;
+            continue;
         }
-    }
-    if !other.is_empty() {
+        if other.is_empty() {
+            other = Writer::with_capacity(room + GROWTH);
+        }
         // Fails only where a type over 2^62-1 was reached by way of a known one.
-        track.other = Extensions::from_pairs(other, Keys::Delta).map_err(|_| {
+        others.write(&mut other, &given.pair.taken(), FIELD).map_err(|_| {
             DecodeError::new(FIELD, Fault::Invalid("a type is too far from the one before it"), start)
         })?;
+    }
+    if !other.is_empty() {
+        track.other = Extensions::of_checked(other.take(), Keys::Delta);
     }
     Ok(track)
 }
 
 /// Checks a value of a known type, and keeps it unless it repeats.
-fn take(
-    track: &mut TrackExtensions,
-    KeyValue { key, value }: &KeyValue,
-    at: At<'_>,
-    repeated: bool,
-) -> Result<(), DecodeError> {
+fn take(track: &mut TrackExtensions, given: &Given<'_>, repeated: bool) -> Result<(), DecodeError> {
     fn keep<T>(field: &mut T, value: T, repeated: bool) {
         if !repeated {
             *field = value;
         }
     }
-    match *key {
+    match given.pair.key {
         extension::DELIVERY_TIMEOUT => {
-            keep(&mut track.delivery_timeout, Some(form::Timeout::read(value, at)?), repeated);
+            keep(&mut track.delivery_timeout, Some(form::Timeout::read(given)?), repeated);
         }
         extension::MAX_CACHE_DURATION => {
-            keep(&mut track.max_cache_duration, Some(form::Milliseconds::read(value, at)?), repeated);
+            keep(&mut track.max_cache_duration, Some(form::Milliseconds::read(given)?), repeated);
         }
         extension::DEFAULT_PUBLISHER_PRIORITY => {
-            keep(&mut track.default_publisher_priority, form::Priority::read(value, at)?, repeated);
+            keep(&mut track.default_publisher_priority, form::Priority::read(given)?, repeated);
         }
         extension::DEFAULT_PUBLISHER_GROUP_ORDER => {
-            keep(&mut track.group_order, form::Order::read(value, at)?, repeated);
+            keep(&mut track.group_order, form::Order::read(given)?, repeated);
         }
-        extension::DYNAMIC_GROUPS => keep(&mut track.dynamic_groups, form::Flag::read(value, at)?, repeated),
+        extension::DYNAMIC_GROUPS => keep(&mut track.dynamic_groups, form::Flag::read(given)?, repeated),
         _ => {}
     }
     Ok(())

@@ -131,7 +131,7 @@ impl<'d> Explainer<'d> {
         read: impl FnOnce(&mut Self, &mut Reader<'_>) -> Result<(), DecodeError>,
     ) -> Explanation {
         let observer = Observer::default();
-        let mut r = Reader::watched(bytes, Some(observer.from(0)));
+        let mut r = Reader::watched(bytes, &observer);
         if let Err(error) = read(&mut self, &mut r) {
             self.close("unfinished", bytes.len(), r.seen());
             let consequence = Consequence::Close {
@@ -172,12 +172,9 @@ impl<'d> Explainer<'d> {
         let kind = r.varint("Message Type")?;
         let name = self.draft.message_name(kind);
         let length = r.u16("Message Length")?;
-        let start = r.offset();
-        r.take(length.into(), "Message Payload")?;
-        let payload = r.since(start);
-        let mut inner = Reader::watched(&payload, r.watch_from(start));
-        self.draft.decode_payload(kind, &mut inner).map_err(|error| match name {
-            Some(_) => DecodeError { offset: start + error.offset, ..error },
+        let mut payload = r.take(length.into(), "Message Payload")?;
+        self.draft.decode_payload(kind, &mut payload).map_err(|error| match name {
+            Some(_) => error,
             None => DecodeError { offset: frame, ..error },
         })?;
         self.close(name.unwrap_or("message"), r.offset(), r.seen());

@@ -36,8 +36,60 @@ pub enum Value {
     Bytes(Bytes),
 }
 
+/// A pair of which the value has not been taken from where it stands.
+#[derive(Clone, Debug)]
+pub(crate) struct Found<'a> {
+    pub(crate) key: u64,
+    pub(crate) value: FoundValue<'a>,
+}
+
+/// The value of a pair, a byte string still to be read.
+#[derive(Clone, Debug)]
+pub(crate) enum FoundValue<'a> {
+    Integer(u64),
+    Bytes(Reader<'a>),
+}
+
+impl Found<'_> {
+    #[inline]
+    pub(crate) fn taken(&self) -> KeyValue {
+        let value = match &self.value {
+            FoundValue::Integer(number) => Value::Integer(*number),
+            FoundValue::Bytes(r) => Value::Bytes(r.left()),
+        };
+        KeyValue { key: self.key, value }
+    }
+}
+
+/// Adds an element to a list, of which the first takes room for the `more` that follow: a list that doubles its room
+/// holds three times as much while it moves.
+pub(crate) fn push<T>(list: &mut Vec<T>, element: T, more: impl FnOnce() -> usize) {
+    if list.is_empty() {
+        list.reserve_exact(1 + more());
+    }
+    list.push(element);
+}
+
+/// What follows a pair in its list.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rest<'r, 'a> {
+    pub(crate) pairs: &'r Pairs,
+    pub(crate) r: &'r Reader<'a>,
+    /// How many pairs.
+    pub(crate) left: u64,
+}
+
+impl Rest<'_, '_> {
+    /// How many pairs are of types that are `counted`, as far as they can be read.
+    pub(crate) fn count(self, counted: impl Fn(u64) -> bool) -> usize {
+        let (mut pairs, mut r) = (self.pairs.clone(), self.r.unwatched());
+        let keys = (0..self.left).map_while(|_| pairs.find(&mut r, "").ok().map(|pair| pair.key));
+        keys.filter(|key| counted(*key)).count()
+    }
+}
+
 /// Reads the pairs of one list, each list with its types counted from zero.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Pairs {
     keys: Keys,
     /// What the next type is counted from.
@@ -53,13 +105,23 @@ impl Pairs {
     /// The next pair.
     #[inline]
     pub fn read(&mut self, r: &mut Reader<'_>, field: &'static str) -> Result<KeyValue, DecodeError> {
+        self.find(r, field).map(|pair| pair.taken())
+    }
+
+    /// The next pair, a byte string as a cursor over it.
+    #[inline]
+    pub(crate) fn find<'a>(
+        &mut self,
+        r: &mut Reader<'a>,
+        field: &'static str,
+    ) -> Result<Found<'a>, DecodeError> {
         let key = self.key(r, field)?;
         let value = if key % 2 == 0 {
-            Value::Integer(r.varint(field)?)
+            FoundValue::Integer(r.varint(field)?)
         } else {
-            Value::Bytes(r.prefixed(MAX_VALUE, field)?)
+            FoundValue::Bytes(r.value(MAX_VALUE, field)?)
         };
-        Ok(KeyValue { key, value })
+        Ok(Found { key, value })
     }
 
     /// Moves behind the next pair, which is checked but not kept.
@@ -98,18 +160,38 @@ pub fn write_pairs(
     if keys == Keys::Delta {
         pairs.sort_by_key(|pair| pair.key);
     }
-    let mut previous = 0;
-    for KeyValue { key, value } in pairs.iter() {
-        match keys {
-            Keys::Absolute => w.varint(*key, field)?,
-            Keys::Delta => w.varint(*key - previous, field)?,
-        }
-        previous = *key;
+    let mut list = PairsWriter::new(keys);
+    pairs.iter().try_for_each(|pair| list.write(w, pair, field))
+}
+
+/// Writes the pairs of one list, one by one; deltas need them in ascending order.
+#[derive(Debug)]
+pub(crate) struct PairsWriter {
+    keys: Keys,
+    previous: u64,
+}
+
+impl PairsWriter {
+    pub(crate) const fn new(keys: Keys) -> Self {
+        Self { keys, previous: 0 }
+    }
+
+    pub(crate) fn write(
+        &mut self,
+        w: &mut Writer,
+        KeyValue { key, value }: &KeyValue,
+        field: &'static str,
+    ) -> Result<(), EncodeError> {
+        let number = match self.keys {
+            Keys::Absolute => Some(*key),
+            Keys::Delta => key.checked_sub(self.previous),
+        };
+        w.varint(number.ok_or(EncodeError::Inexpressible(field))?, field)?;
+        self.previous = *key;
         match (key % 2, value) {
-            (0, Value::Integer(number)) => w.varint(*number, field)?,
-            (1, Value::Bytes(bytes)) => w.prefixed(bytes, MAX_VALUE, field)?,
-            _ => return Err(EncodeError::Inexpressible(field)),
+            (0, Value::Integer(number)) => w.varint(*number, field),
+            (1, Value::Bytes(bytes)) => w.prefixed(bytes, MAX_VALUE, field),
+            _ => Err(EncodeError::Inexpressible(field)),
         }
     }
-    Ok(())
 }

@@ -2,4 +2,5 @@
 
 mod kvp;
 
+pub(crate) use kvp::{Found, FoundValue, PairsWriter, Rest, push};
 pub use kvp::{KeyValue, Keys, Pairs, Value, write_pairs};

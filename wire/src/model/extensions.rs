@@ -74,6 +74,11 @@ impl Extensions {
         Ok(Self { block: Some(w.take()), keys })
     }
 
+    /// A block that has been read pair by pair already.
+    pub(crate) const fn of_checked(block: Bytes, keys: Keys) -> Self {
+        Self { block: Some(block), keys }
+    }
+
     /// Whether there are none.
     #[inline]
     pub fn is_empty(&self) -> bool {
@@ -88,7 +93,7 @@ impl Extensions {
 
     /// The pairs, in the order in which they stand.
     pub fn iter(&self) -> ExtensionsIter<'_> {
-        ExtensionsIter { r: Reader::new(self.block()), pairs: Pairs::new(self.keys) }
+        ExtensionsIter { block: self.block(), at: 0, pairs: Pairs::new(self.keys) }
     }
 
     /// The value of the first pair of a type.
@@ -184,7 +189,8 @@ impl<'a> IntoIterator for &'a Extensions {
 /// The pairs of a block.
 #[derive(Debug)]
 pub struct ExtensionsIter<'a> {
-    r: Reader<'a>,
+    block: &'a Bytes,
+    at: usize,
     pairs: Pairs,
 }
 
@@ -192,11 +198,14 @@ impl Iterator for ExtensionsIter<'_> {
     type Item = KeyValue;
 
     fn next(&mut self) -> Option<KeyValue> {
-        if self.r.is_empty() {
+        if self.at == self.block.len() {
             return None;
         }
+        let mut r = Reader::starting_at(self.block, self.at);
         // A block is checked when it is made, so the error arm is never taken.
-        self.pairs.read(&mut self.r, "extension header").ok()
+        let pair = self.pairs.read(&mut r, "extension header").ok();
+        self.at = r.offset();
+        pair
     }
 }
 

@@ -1,12 +1,14 @@
 //! Readers and writers of data streams, in every draft.
 
 use bytes::Bytes;
+use moqingbird_wire::buf::{Reader, Writer};
 use moqingbird_wire::list::{KeyValue, Keys, Value};
 use moqingbird_wire::model::*;
 use moqingbird_wire::stream::{
-    FetchReader, FetchWriter, OpeningReader, ReadError, Stash, SubgroupItem, SubgroupReader, SubgroupWriter,
+    FetchReader, FetchWriter, OpeningReader, ReadError, Stash, SubgroupCursor, SubgroupItem, SubgroupReader,
+    SubgroupWriter,
 };
-use moqingbird_wire::{Draft, EncodeError, Fault};
+use moqingbird_wire::{Draft, EncodeError, Fault, Version};
 
 use super::cuts::{Item, read_stream};
 use super::drafts;
@@ -41,9 +43,9 @@ fn extensions(pairs: &[(u64, Value)]) -> Extensions {
 /// written by itself, so that what a writer refuses to put behind it can follow.
 fn body(draft: &'static dyn Draft, objects: &[ObjectHeader]) -> Bytes {
     let mut bytes = Vec::new();
-    let mut cursor = moqingbird_wire::stream::SubgroupCursor::new(&HEADER);
+    let mut cursor = SubgroupCursor::new(&HEADER);
     for object in objects {
-        let mut w = moqingbird_wire::buf::Writer::new();
+        let mut w = Writer::new();
         draft.encode_object(&cursor, object, &mut w).unwrap();
         cursor.advance(object.object_id);
         bytes.extend_from_slice(&w.take());
@@ -87,7 +89,7 @@ fn fetch_error(
     let mut bytes = Vec::new();
     for object in objects {
         let item = FetchItem::Object(object.clone());
-        let mut w = moqingbird_wire::buf::Writer::new();
+        let mut w = Writer::new();
         draft.encode_fetch_item(&Default::default(), &item, &mut w).unwrap();
         bytes.extend_from_slice(&w.take());
     }
@@ -268,6 +270,30 @@ fn immutable_extensions_that_cannot_be_read_make_the_track_malformed() {
         let (before, error) = malformed(draft, &[ObjectHeader { extensions, ..object(9, 0) }]);
         assert!(before == 0 && is_malformed(error), "{draft:?}");
     }
+}
+
+#[test]
+fn extension_headers_of_more_than_256_kib_are_refused_before_they_come() {
+    let at = SubgroupCursor { extensions: true, previous: None };
+    for draft in drafts() {
+        for (length, refused) in [(262_144, false), (262_145, true)] {
+            let mut w = Writer::new();
+            w.u8(0);
+            w.varint(length, "Extension Headers Length").unwrap();
+            let error = draft.decode_object(&at, &mut Reader::new(&w.take())).unwrap_err();
+            assert_eq!(matches!(error.fault, Fault::TooLong { .. }), refused, "{draft:?}: {error}");
+            assert_eq!(error.is_incomplete(), !refused, "{draft:?}: {error}");
+        }
+    }
+}
+
+#[test]
+fn what_is_read_can_be_sent_to_another_thread() {
+    fn is_send<T: Send + Sync>(_: &T) {}
+    is_send(&Extensions::NONE.iter());
+    is_send(&OpeningReader::new());
+    is_send(&SubgroupReader::new(Version::Draft14.draft(), HEADER, Stash::default()));
+    is_send(&FetchReader::new(Version::Draft14.draft(), RequestId(0), None, Stash::default()));
 }
 
 #[test]
