@@ -72,8 +72,9 @@ mod transport;
 #[cfg(feature = "net")]
 pub use self::{
     api::{
-        Delivery, IncomingPublish, IncomingPublishNamespace, IncomingRequest, IncomingSubgroup,
-        IncomingSubscribe, IncomingSubscribeNamespace, NamespaceEvent, NamespaceSubscriber,
+        Delivery, FetchDelivery, FetchError, FetchSender, Fetched, FetchedObject, IncomingFetch,
+        IncomingPublish, IncomingPublishNamespace, IncomingRequest, IncomingSubgroup, IncomingSubscribe,
+        IncomingSubscribeNamespace, IncomingTrackStatus, NamespaceEvent, NamespaceSubscriber,
         NamespaceSubscription, Object, PeerNamespace, Publication, PublicationError, PublishedNamespace,
         Rejected, RequestFailed, Session, SubgroupError, SubgroupOptions, SubgroupSender, Subscription,
         TrackInfo,

@@ -11,13 +11,14 @@ use bytes::Bytes;
 use moqingbird::session::Closed;
 use moqingbird::wire::list::{KeyValue, Keys, Value};
 use moqingbird::wire::model::{
-    Datagram, DatagramBody, Extensions, Location, ObjectHeader, ObjectStatus, Publish, PublishDoneCode,
-    PublishNamespace, PublishOk, RequestError, RequestErrorCode, RequestKind, RequestUpdate, ResetCode,
-    SessionErrorCode, Subscribe, SubscribeNamespace, TrackAlias, TrackExtensions, extension,
+    Datagram, DatagramBody, EndLocation, Extensions, Fetch, FetchObject, FetchOk, FetchRange, GroupOrder,
+    Location, ObjectHeader, ObjectStatus, Publish, PublishDoneCode, PublishNamespace, PublishOk, RangeStatus,
+    RequestError, RequestErrorCode, RequestKind, RequestUpdate, ResetCode, SessionErrorCode, Subscribe,
+    SubscribeNamespace, TrackAlias, TrackExtensions, extension,
 };
 use moqingbird::{
-    Delivery, IncomingRequest, NamespaceEvent, PublicationError, RequestFailed, SubgroupError,
-    SubgroupOptions,
+    Delivery, FetchDelivery, FetchError, FetchSender, Fetched, IncomingFetch, IncomingRequest,
+    NamespaceEvent, PublicationError, RequestFailed, Session, SubgroupError, SubgroupOptions, TrackInfo,
 };
 use net::{Ends, namespace, next_subgroup, object, options, subscribed, track};
 
@@ -46,6 +47,18 @@ mod in_each {
         dropping_every_handle_closes_without_error;
         a_closed_session_ends_every_wait;
         many_subscriptions_at_once_are_all_answered;
+        fetched_objects_arrive_as_they_were_written;
+        a_fetched_object_can_be_read_before_it_is_complete;
+        ranges_without_objects_are_told_where_the_draft_can;
+        a_declined_fetch_tells_code_and_reason;
+        a_fetch_of_nothing_is_declined_or_empty;
+        leaving_a_fetch_cancels_it;
+        a_fetch_that_is_broken_off_does_not_end;
+        a_dropped_fetch_sender_resets_the_stream;
+        what_precedes_a_subscription_is_fetched_by_joining_it;
+        nothing_precedes_a_subscription_to_an_empty_track;
+        the_status_of_a_track_is_told;
+        a_declined_track_status_tells_code_and_reason;
     }
 }
 
@@ -430,6 +443,214 @@ async fn many_subscriptions_at_once_are_all_answered(Ends { client, server, .. }
         }
     };
     tokio::join!(declines, asks);
+}
+
+async fn fetched_objects_arrive_as_they_were_written(Ends { client, server, .. }: Ends) {
+    let (mut fetched, mut sender) = fetching(&client, &server).await;
+    let written = [
+        (fetched_object(2, 0, b"first"), Bytes::from_static(b"first")),
+        (fetched_object(2, 5, &[7; 5000]), Bytes::from(vec![7; 5000])),
+        (FetchObject { subgroup_id: Some(3), ..fetched_object(4, 1, b"") }, Bytes::new()),
+    ];
+    for (header, payload) in &written {
+        sender.write_object(header, payload.clone()).await.unwrap();
+    }
+    sender.finish().await.unwrap();
+
+    let ok = fetched.ok().await.unwrap();
+    assert_eq!((ok.end, ok.end_of_track), (fetch_ok().end, true));
+    for (header, payload) in written {
+        let object = fetched.next_object().await.unwrap().expect("an object");
+        assert_eq!((object.header, object.payload), (header, payload));
+    }
+    assert_eq!(fetched.next_object().await.unwrap(), None);
+    assert_eq!(fetched.next_object().await.unwrap(), None);
+}
+
+async fn a_fetched_object_can_be_read_before_it_is_complete(Ends { client, server, .. }: Ends) {
+    use moqingbird::wire::stream::FetchStreamItem;
+
+    let (mut fetched, mut sender) = fetching(&client, &server).await;
+    let header = fetched_object(2, 0, &[0; 8]);
+    sender.begin(&header).unwrap();
+    sender.add(Bytes::from_static(b"half")).unwrap();
+    sender.flush().await.unwrap();
+    assert_eq!(fetched.next_item().await.unwrap(), Some(FetchStreamItem::Object(header)));
+    let part = |text| Some(FetchStreamItem::Payload(Bytes::from_static(text)));
+    assert_eq!(fetched.next_item().await.unwrap(), part(b"half"));
+    sender.add(Bytes::from_static(b"rest")).unwrap();
+    sender.finish().await.unwrap();
+    assert_eq!(fetched.next_item().await.unwrap(), part(b"rest"));
+    assert_eq!(fetched.next_item().await.unwrap(), Some(FetchStreamItem::End));
+    assert_eq!(fetched.next_item().await.unwrap(), None);
+}
+
+async fn ranges_without_objects_are_told_where_the_draft_can(Ends { client, server, .. }: Ends) {
+    let (mut fetched, mut sender) = fetching(&client, &server).await;
+    let told = [(Location::new(2, 9), RangeStatus::Unknown), (Location::new(3, 4), RangeStatus::NonExistent)];
+    let mut expected = Vec::new();
+    for (end, status) in told {
+        match sender.end_of_range(end, status) {
+            Ok(()) => expected.push(FetchDelivery::EndOfRange { end, status }),
+            Err(error) => assert!(matches!(error, PublicationError::Encode(_)), "{error}"),
+        }
+    }
+    sender.write_object(&fetched_object(4, 0, b"x"), Bytes::from_static(b"x")).await.unwrap();
+    sender.finish().await.unwrap();
+    for delivery in expected {
+        assert_eq!(fetched.next().await.unwrap(), Some(delivery));
+    }
+    assert!(matches!(fetched.next().await.unwrap(), Some(FetchDelivery::Object(_))));
+    assert_eq!(fetched.next().await.unwrap(), None);
+}
+
+async fn a_declined_fetch_tells_code_and_reason(Ends { client, server, .. }: Ends) {
+    let declines = async {
+        let request = next_fetch(&server).await;
+        assert_eq!((request.track(), request.start(), request.end()), (&track(), START, fetch_ok().end));
+        request.reject(RequestError::new(RequestErrorCode::DoesNotExist, "no such track"));
+    };
+    let (result, ()) = tokio::join!(client.fetch(fetch()), declines);
+    let Err(RequestFailed::Rejected(rejected)) = result else { panic!("not declined: {result:?}") };
+    assert_eq!(rejected.kind, RequestKind::Fetch);
+    assert_eq!(rejected.error, RequestError::new(RequestErrorCode::DoesNotExist, "no such track"));
+}
+
+async fn a_fetch_of_nothing_is_declined_or_empty(Ends { client, server, .. }: Ends) {
+    let answers = async { next_fetch(&server).await.accept_empty(fetch_ok()).await.unwrap() };
+    match tokio::join!(client.fetch(fetch()), answers).0 {
+        Ok(mut fetched) => assert_eq!(fetched.next_object().await.unwrap(), None),
+        Err(RequestFailed::Rejected(rejected)) => {
+            assert_eq!(rejected.error.code, RequestErrorCode::NoObjects);
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
+
+async fn leaving_a_fetch_cancels_it(Ends { client, server, .. }: Ends) {
+    let (fetched, mut sender) = fetching(&client, &server).await;
+    sender.write_object(&fetched_object(2, 0, b"x"), Bytes::from_static(b"x")).await.unwrap();
+    fetched.cancel();
+    sender.cancelled().await;
+    let after = sender.write_object(&fetched_object(2, 1, b"y"), Bytes::from_static(b"y")).await;
+    assert_eq!(after, Err(PublicationError::Cancelled));
+    // The sessions are unharmed.
+    subscribed(&client, &server).await;
+}
+
+async fn a_fetch_that_is_broken_off_does_not_end(Ends { client, server, .. }: Ends) {
+    let (mut fetched, mut sender) = fetching(&client, &server).await;
+    sender.write_object(&fetched_object(2, 0, b"x"), Bytes::from_static(b"x")).await.unwrap();
+    assert!(fetched.next_object().await.unwrap().is_some());
+    sender.reset(ResetCode::InternalError);
+    assert_eq!(fetched.next_object().await, Err(FetchError::Reset(ResetCode::InternalError)));
+}
+
+async fn a_dropped_fetch_sender_resets_the_stream(Ends { client, server, .. }: Ends) {
+    let (mut fetched, mut sender) = fetching(&client, &server).await;
+    sender.write_object(&fetched_object(2, 0, b"x"), Bytes::from_static(b"x")).await.unwrap();
+    assert!(fetched.next_object().await.unwrap().is_some());
+    drop(sender);
+    assert_eq!(fetched.next_object().await, Err(FetchError::Reset(ResetCode::Cancelled)));
+}
+
+async fn what_precedes_a_subscription_is_fetched_by_joining_it(Ends { client, server, .. }: Ends) {
+    let largest = Location::new(7, 3);
+    let accepts = async {
+        let IncomingRequest::Subscribe(request) = server.next_request().await.unwrap() else { panic!() };
+        request.accept(TrackInfo { largest: Some(largest), ..TrackInfo::default() }).unwrap()
+    };
+    let (subscription, _publication) = tokio::join!(client.subscribe(Subscribe::new(track())), accepts);
+    let subscription = subscription.unwrap();
+    let end = EndLocation { group: 7, object: Some(3) };
+    let answers = async {
+        for start in [5, 2] {
+            let request = next_fetch(&server).await;
+            assert_eq!((request.track(), request.end()), (&track(), end));
+            assert_eq!(request.start(), Location::new(start, 0));
+            let mut sender = request.accept(FetchOk { end, ..fetch_ok() }).unwrap();
+            let header = fetched_object(start, 0, b"x");
+            sender.write_object(&header, Bytes::from_static(b"x")).await.unwrap();
+            sender.finish().await.unwrap();
+        }
+    };
+    let joins = async {
+        for joined in [subscription.join(2).await, subscription.join_from(2).await] {
+            let mut fetched = joined.unwrap();
+            assert!(fetched.next_object().await.unwrap().is_some());
+            assert_eq!(fetched.next_object().await.unwrap(), None);
+        }
+    };
+    tokio::join!(answers, joins);
+}
+
+async fn nothing_precedes_a_subscription_to_an_empty_track(Ends { client, server, .. }: Ends) {
+    let (subscription, _publication) = subscribed(&client, &server).await;
+    assert!(matches!(subscription.join(0).await, Err(RequestFailed::Misuse(_))));
+}
+
+async fn the_status_of_a_track_is_told(Ends { client, server, .. }: Ends) {
+    let told = TrackInfo {
+        largest: Some(Location::new(9, 4)),
+        expires: Some(Duration::from_secs(3)),
+        ..TrackInfo::default()
+    };
+    let answers = async {
+        let IncomingRequest::TrackStatus(request) = server.next_request().await.unwrap() else { panic!() };
+        assert_eq!(request.request().track, track());
+        request.accept(told.clone()).unwrap();
+    };
+    let (status, ()) = tokio::join!(client.track_status(Subscribe::new(track())), answers);
+    assert_eq!(status.unwrap(), told);
+}
+
+async fn a_declined_track_status_tells_code_and_reason(Ends { client, server, .. }: Ends) {
+    let declines = async {
+        let IncomingRequest::TrackStatus(request) = server.next_request().await.unwrap() else { panic!() };
+        request.reject(RequestError::new(RequestErrorCode::DoesNotExist, "no such track"));
+    };
+    let (result, ()) = tokio::join!(client.track_status(Subscribe::new(track())), declines);
+    let Err(RequestFailed::Rejected(rejected)) = result else { panic!("not declined: {result:?}") };
+    assert_eq!(rejected.kind, RequestKind::TrackStatus);
+    assert_eq!(rejected.error.code, RequestErrorCode::DoesNotExist);
+}
+
+const START: Location = Location::new(2, 0);
+
+/// Groups 2 to 4 of the track.
+fn fetch() -> Fetch {
+    let range = FetchRange::Standalone { track: track(), start: START, end: fetch_ok().end };
+    Fetch { group_order: Some(GroupOrder::Ascending), ..Fetch::new(range) }
+}
+
+fn fetch_ok() -> FetchOk {
+    let end = EndLocation { group: 4, object: None };
+    FetchOk { group_order: None, end_of_track: true, end, extensions: TrackExtensions::default() }
+}
+
+async fn next_fetch(server: &Session) -> IncomingFetch {
+    match server.next_request().await {
+        Some(IncomingRequest::Fetch(request)) => request,
+        other => panic!("not a FETCH: {other:?}"),
+    }
+}
+
+/// The client fetches from the server.
+async fn fetching(client: &Session, server: &Session) -> (Fetched, FetchSender) {
+    let accepts = async { next_fetch(server).await.accept(fetch_ok()).unwrap() };
+    let (fetched, sender) = tokio::join!(client.fetch(fetch()), accepts);
+    (fetched.unwrap(), sender)
+}
+
+fn fetched_object(group: u64, object: u64, payload: &[u8]) -> FetchObject {
+    FetchObject {
+        location: Location::new(group, object),
+        subgroup_id: Some(0),
+        publisher_priority: 200,
+        extensions: Extensions::NONE,
+        status: ObjectStatus::Normal,
+        payload_length: payload.len() as u64,
+    }
 }
 
 fn status(object_id: u64, status: ObjectStatus) -> ObjectHeader {

@@ -414,6 +414,25 @@ impl Core {
         })
     }
 
+    // --- the past ---
+
+    /// Where the past of a track is found: in the track itself, if it has a source (and whether that sends us objects
+    /// now); and at these peers, the source first and then those who announce the namespace.
+    pub(crate) fn past(&self, name: &FullTrackName) -> (Option<(TrackKey, bool)>, Vec<PeerId>) {
+        let route = self.routes.get(name).filter(|route| route.source.is_established());
+        let source = route.and_then(|route| self.sources.get(&route.source.request())).map(|(peer, _)| *peer);
+        let mut peers: Vec<PeerId> = source.into_iter().collect();
+        for announcement in self.namespace_tree.prefixes_of(&name.namespace) {
+            if let Some((peer, _)) = self.namespaces.get(&announcement)
+                && !peers.contains(peer)
+            {
+                peers.push(*peer);
+            }
+        }
+        let is_live = |source| !matches!(source, Source::Published { forward: false, .. });
+        (route.map(|route| (route.track, is_live(route.source))), peers)
+    }
+
     // --- ends ---
 
     fn ended(&mut self, request: RequestKey) {
@@ -572,7 +591,7 @@ impl Core {
     }
 }
 
-fn unknown_track() -> RequestError {
+pub(crate) fn unknown_track() -> RequestError {
     RequestError::new(RequestErrorCode::DoesNotExist, "nobody publishes the track or announces its namespace")
 }
 

@@ -31,6 +31,7 @@
 mod bridge;
 mod config;
 mod core;
+mod past;
 mod relay;
 mod session;
 mod tree;

@@ -133,6 +133,17 @@ impl Drop for Pouring {
     }
 }
 
+/// Where the past of a track is found.
+#[derive(Debug)]
+pub(crate) struct Past {
+    /// The track, if it has a source.
+    pub(crate) fanout: Option<Arc<Fanout>>,
+    /// Whether the track has all that is published now.
+    pub(crate) is_live: bool,
+    /// Who may know more, the likeliest first.
+    pub(crate) upstreams: Vec<Session>,
+}
+
 /// How a request's task is reached.
 #[derive(Debug)]
 pub(crate) enum Held {
@@ -196,6 +207,17 @@ impl Shared {
     /// Whether a subscriber is still to be served.
     pub(crate) fn serves(&self, request: RequestKey) -> bool {
         self.lock().core.has_subscriber(request)
+    }
+
+    /// Where the past of a track is found.
+    pub(crate) fn past(&self, name: &FullTrackName) -> Past {
+        let state = self.lock();
+        let (track, peers) = state.core.past(name);
+        Past {
+            is_live: track.is_some_and(|(_, is_live)| is_live),
+            fanout: track.and_then(|(track, _)| state.tracks.get(&track).cloned()),
+            upstreams: peers.iter().filter_map(|peer| Some(state.peers.get(peer)?.session.clone())).collect(),
+        }
     }
 
     /// Forgets a request whose task has ended.

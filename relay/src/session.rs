@@ -16,6 +16,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::bridge;
 use crate::core::{Input, PeerId, RequestKey};
+use crate::past;
 use crate::relay::{Held, Shared};
 use crate::upstream::Fanout;
 
@@ -59,6 +60,12 @@ pub(crate) async fn serve(shared: Arc<Shared>, session: Session) {
                 }
                 Some(IncomingRequest::SubscribeNamespace(request)) => {
                     requests.spawn(subscribe_namespace(Arc::clone(shared), *peer, request));
+                }
+                Some(IncomingRequest::Fetch(request)) => {
+                    requests.spawn(past::fetch(Arc::clone(shared), session.clone(), request));
+                }
+                Some(IncomingRequest::TrackStatus(request)) => {
+                    requests.spawn(past::track_status(Arc::clone(shared), session.clone(), request));
                 }
                 Some(other) => other.reject(RequestError::new(RequestErrorCode::NotSupported, "not supported")),
                 None => break,

@@ -93,6 +93,47 @@ impl fmt::Display for SubgroupError {
 
 impl Error for SubgroupError {}
 
+/// Why a FETCH brings nothing more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FetchError {
+    /// The publisher declined it, perhaps after the first objects.
+    Rejected(Rejected),
+    /// The publisher reset the stream: what was asked for is incomplete.
+    Reset(ResetCode),
+    /// The stream breaks the rules of tracks; which is said.
+    Malformed(&'static str),
+    /// An object of this many bytes is over the limit for whole objects.
+    TooLarge(u64),
+    /// The session ended.
+    Closed(Closed),
+}
+
+impl fmt::Display for FetchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rejected(rejected) => rejected.fmt(f),
+            Self::Reset(code) => write!(f, "the publisher broke the FETCH off with {code}"),
+            Self::Malformed(rule) => write!(f, "the track is malformed: {rule}"),
+            Self::TooLarge(length) => write!(f, "an object of {length} bytes is too large to be read whole"),
+            Self::Closed(closed) => closed.fmt(f),
+        }
+    }
+}
+
+impl Error for FetchError {}
+
+impl From<SubgroupError> for FetchError {
+    fn from(error: SubgroupError) -> Self {
+        match error {
+            SubgroupError::Reset(code) => Self::Reset(code),
+            SubgroupError::Malformed(rule) => Self::Malformed(rule),
+            SubgroupError::TooLarge(length) => Self::TooLarge(length),
+            SubgroupError::Closed(closed) => Self::Closed(closed),
+        }
+    }
+}
+
 /// Why nothing more can be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -3,14 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use moqingbird_wire::Draft;
 use moqingbird_wire::model::{
-    Location, Publish, PublishNamespace, PublishOk, Request, RequestError, RequestErrorCode, RequestId,
-    RequestKind, RequestOk, Response, Subscribe, SubscribeNamespace, SubscribeOk, TrackAlias,
-    TrackExtensions,
+    EndLocation, ErrorContext, Fetch, FetchOk, FetchRange, FullTrackName, Location, Publish,
+    PublishNamespace, PublishOk, Request, RequestError, RequestErrorCode, RequestId, RequestKind, RequestOk,
+    Response, Subscribe, SubscribeNamespace, SubscribeOk, TrackAlias, TrackExtensions,
 };
 
 use super::session::{self, Granted, Leave, OwnedRequest};
-use super::{Handle, NamespaceSubscriber, PeerNamespace, Publication, Subscription};
+use super::{
+    FetchSender, Handle, NamespaceSubscriber, PeerNamespace, Publication, PublicationError, Subscription,
+};
 use crate::driver::{Incoming, Listening};
 use crate::session::Misuse;
 
@@ -26,6 +29,10 @@ pub enum IncomingRequest {
     PublishNamespace(IncomingPublishNamespace),
     /// It wants to hear of namespaces and tracks.
     SubscribeNamespace(IncomingSubscribeNamespace),
+    /// It wants a track's objects of the past.
+    Fetch(IncomingFetch),
+    /// It wants to know how far a track is.
+    TrackStatus(IncomingTrackStatus),
 }
 
 impl IncomingRequest {
@@ -40,6 +47,14 @@ impl IncomingRequest {
             }
             Request::SubscribeNamespace(request) => {
                 Some(Self::SubscribeNamespace(IncomingSubscribeNamespace { unanswered, request }))
+            }
+            Request::Fetch(Fetch { range: FetchRange::Standalone { ref track, start, end }, .. }) => {
+                let track = track.clone();
+                let Request::Fetch(request) = request else { return None };
+                Some(Self::Fetch(IncomingFetch { unanswered, request, track, start, end }))
+            }
+            Request::TrackStatus(request) => {
+                Some(Self::TrackStatus(IncomingTrackStatus { unanswered, request }))
             }
             other => {
                 let reason = format!("{} is not supported here", other.kind());
@@ -56,6 +71,8 @@ impl IncomingRequest {
             Self::Publish(request) => request.reject(error),
             Self::PublishNamespace(request) => request.reject(error),
             Self::SubscribeNamespace(request) => request.reject(error),
+            Self::Fetch(request) => request.reject(error),
+            Self::TrackStatus(request) => request.reject(error),
         }
     }
 }
@@ -96,6 +113,10 @@ impl Unanswered {
             // It fails if the peer has withdrawn the request meanwhile, which is as good.
             let _ = owned.shared().run(|session, now| session.reject(now, owned.id, error));
         }
+    }
+
+    fn draft(&self) -> Option<&'static dyn Draft> {
+        self.granted.as_ref().map(|granted| granted.owned.shared().draft)
     }
 
     async fn cancelled(&self) {
@@ -226,6 +247,108 @@ impl IncomingSubscribeNamespace {
     pub fn accept(mut self) -> Result<NamespaceSubscriber, Misuse> {
         let granted = self.unanswered.accept(plain(RequestKind::SubscribeNamespace))?;
         Ok(NamespaceSubscriber::new(granted, self.request.prefix))
+    }
+
+    /// Declines the request.
+    pub fn reject(mut self, error: RequestError) {
+        self.unanswered.reject(error);
+    }
+}
+
+/// The peer's FETCH. One that joins a subscription comes, once that is accepted, as what it amounts to: the range that
+/// ends where the subscription begins.
+#[derive(Debug)]
+pub struct IncomingFetch {
+    unanswered: Unanswered,
+    request: Fetch,
+    track: FullTrackName,
+    start: Location,
+    end: EndLocation,
+}
+
+impl IncomingFetch {
+    /// What is asked, with priority and order of groups.
+    pub const fn request(&self) -> &Fetch {
+        &self.request
+    }
+
+    /// The track.
+    pub const fn track(&self) -> &FullTrackName {
+        &self.track
+    }
+
+    /// The first location that is asked for.
+    pub const fn start(&self) -> Location {
+        self.start
+    }
+
+    /// The last location that is asked for; it may be beyond the largest of the track: [`fetch_end`] tells the end that
+    /// is to be answered.
+    ///
+    /// [`fetch_end`]: crate::session::fetch_end
+    pub const fn end(&self) -> EndLocation {
+        self.end
+    }
+
+    /// Grants the request (FETCH_OK). The objects follow by what is returned.
+    ///
+    /// # Errors
+    /// The peer has cancelled the request, the session is over, the draft cannot express `ok`, or `ok` ends before the
+    /// range starts.
+    pub fn accept(mut self, ok: FetchOk) -> Result<FetchSender, PublicationError> {
+        let granted = self.unanswered.accept(Response::Fetch(ok)).map_err(PublicationError::Misuse)?;
+        FetchSender::new(granted)
+    }
+
+    /// Says that the range holds no object: by an error where the draft has one for this (draft-14 §9.16.3), else by `ok`
+    /// and a stream that is empty (draft-16 §9.16.3).
+    ///
+    /// # Errors
+    /// As [`IncomingFetch::accept`].
+    pub async fn accept_empty(self, ok: FetchOk) -> Result<(), PublicationError> {
+        let context = ErrorContext::Request(RequestKind::Fetch);
+        let code = RequestErrorCode::NoObjects;
+        if self.unanswered.draft().is_some_and(|draft| draft.request_code(context, code).is_some()) {
+            self.reject(RequestError::new(code, "the range holds no object"));
+            return Ok(());
+        }
+        self.accept(ok)?.finish().await
+    }
+
+    /// Declines the request.
+    pub fn reject(mut self, error: RequestError) {
+        self.unanswered.reject(error);
+    }
+
+    /// Waits until the peer has cancelled the request, or the session is over.
+    pub async fn cancelled(&self) {
+        self.unanswered.cancelled().await;
+    }
+}
+
+/// The peer's TRACK_STATUS.
+#[derive(Debug)]
+pub struct IncomingTrackStatus {
+    unanswered: Unanswered,
+    request: Subscribe,
+}
+
+impl IncomingTrackStatus {
+    /// What is asked: the same as in a SUBSCRIBE, as far as the draft has room for it.
+    pub const fn request(&self) -> &Subscribe {
+        &self.request
+    }
+
+    /// Tells the peer of the track. What of it the draft has no room for is left out.
+    ///
+    /// # Errors
+    /// The session is over, or the draft cannot express `info`.
+    pub fn accept(mut self, info: TrackInfo) -> Result<(), Misuse> {
+        let TrackInfo { largest, expires, extensions } = info;
+        let ok = RequestOk { expires, largest, extensions };
+        let response = Response::Ok { kind: Some(RequestKind::TrackStatus), ok };
+        // Nothing is left of it.
+        self.unanswered.accept(response).map(drop)
     }
 
     /// Declines the request.

@@ -1,18 +1,24 @@
 //! What a program holds: a session, and a handle for each of its requests.
 
 mod error;
+mod fetch_sender;
+mod fetched;
 mod incoming;
 mod namespace;
 mod publication;
+mod received;
 mod sender;
+mod sent;
 mod session;
 mod subgroup;
 mod subscription;
 
-pub use error::{PublicationError, Rejected, RequestFailed, SubgroupError};
+pub use error::{FetchError, PublicationError, Rejected, RequestFailed, SubgroupError};
+pub use fetch_sender::FetchSender;
+pub use fetched::{FetchDelivery, Fetched, FetchedObject};
 pub use incoming::{
-    IncomingPublish, IncomingPublishNamespace, IncomingRequest, IncomingSubscribe,
-    IncomingSubscribeNamespace, TrackInfo,
+    IncomingFetch, IncomingPublish, IncomingPublishNamespace, IncomingRequest, IncomingSubscribe,
+    IncomingSubscribeNamespace, IncomingTrackStatus, TrackInfo,
 };
 pub use namespace::{
     NamespaceEvent, NamespaceSubscriber, NamespaceSubscription, PeerNamespace, PublishedNamespace,

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use moqingbird_wire::Version;
 use moqingbird_wire::model::{
-    ErrorContext, Publish, PublishDoneCode, PublishNamespace, Request, RequestError, RequestId, RequestKind,
-    Response, SessionErrorCode, Setup, Subscribe, SubscribeNamespace,
+    ErrorContext, Fetch, Publish, PublishDoneCode, PublishNamespace, Request, RequestError, RequestId,
+    RequestKind, RequestOk, Response, SessionErrorCode, Setup, Subscribe, SubscribeNamespace,
 };
 
 use super::{
-    IncomingRequest, NamespaceSubscription, Publication, PublishedNamespace, Rejected, RequestFailed,
-    Subscription,
+    Fetched, IncomingRequest, NamespaceSubscription, Publication, PublishedNamespace, Rejected,
+    RequestFailed, Subscription, TrackInfo,
 };
 use crate::driver::{self, End, Listening, Note, Shared, Status};
 use crate::log::EventLog;
@@ -137,6 +137,31 @@ impl Session {
         }
     }
 
+    /// Asks for a track's objects of the past (FETCH). It is there as soon as either the publisher's answer or the first
+    /// of its stream has come. What precedes a subscription is asked for by [`Subscription::join`].
+    ///
+    /// # Errors
+    /// The peer declines, the draft cannot express the request, the range ends before it starts, or the session ends.
+    pub async fn fetch(&self, fetch: Fetch) -> Result<Fetched, RequestFailed> {
+        Fetched::ask(&self.handle, fetch).await
+    }
+
+    /// Asks how far a track is (TRACK_STATUS), as a SUBSCRIBE would be told; it subscribes to nothing. Extensions of the
+    /// track are told only by draft-14, and of those only what it has.
+    ///
+    /// # Errors
+    /// The peer declines, the draft cannot express the request, or the session ends.
+    pub async fn track_status(&self, subscribe: Subscribe) -> Result<TrackInfo, RequestFailed> {
+        match self.ask(Request::TrackStatus(subscribe))?.answer().await? {
+            (Response::Ok { ok, .. }, Granted { mut owned, .. }) => {
+                owned.leave_by(Leave::Silently);
+                let RequestOk { largest, expires, extensions } = ok;
+                Ok(TrackInfo { largest, expires, extensions })
+            }
+            _ => Err(RequestFailed::Misuse(Misuse::WrongKind)),
+        }
+    }
+
     /// Offers a track (PUBLISH). The track alias in `publish` is not used: the session chooses one.
     ///
     /// # Errors
@@ -249,15 +274,7 @@ impl Session {
     }
 
     fn ask(&self, request: Request) -> Result<Asked, RequestFailed> {
-        let kind = request.kind();
-        let status = Status::of(&request);
-        let shared = &self.handle.shared;
-        let asked = shared
-            .request(status, |session, now| session.request(now, request).map(Some))
-            .map_err(|misuse| failed(shared, misuse))?;
-        let (id, listening) = asked.ok_or(RequestFailed::Misuse(Misuse::WrongKind))?;
-        let leave = if kind == RequestKind::Publish { Leave::Finish } else { Leave::Cancel };
-        Ok(Asked { owned: OwnedRequest::new(self.handle.clone(), id, leave), kind, listening })
+        Asked::new(&self.handle, request)
     }
 }
 
@@ -325,13 +342,13 @@ impl Drop for OwnedRequest {
 
 /// A request that awaits its answer; withdrawn if nobody waits for it any more.
 #[derive(Debug)]
-struct Asked {
+pub(super) struct Asked {
     owned: OwnedRequest,
     kind: RequestKind,
     listening: Listening,
 }
 
-/// A request that was granted.
+/// A request, and where its fate is told: one that was granted, where nothing else is said.
 #[derive(Debug)]
 pub(super) struct Granted {
     pub(super) owned: OwnedRequest,
@@ -339,6 +356,23 @@ pub(super) struct Granted {
 }
 
 impl Asked {
+    pub(super) fn new(handle: &Arc<Handle>, request: Request) -> Result<Self, RequestFailed> {
+        let kind = request.kind();
+        let status = Status::of(&request);
+        let shared = &handle.shared;
+        let asked = shared
+            .request(status, |session, now| session.request(now, request).map(Some))
+            .map_err(|misuse| failed(shared, misuse))?;
+        let (id, listening) = asked.ok_or(RequestFailed::Misuse(Misuse::WrongKind))?;
+        let leave = if kind == RequestKind::Publish { Leave::Finish } else { Leave::Cancel };
+        Ok(Self { owned: OwnedRequest::new(handle.clone(), id, leave), kind, listening })
+    }
+
+    /// The request, whose answer need not be the first that comes.
+    pub(super) fn unanswered(self) -> Granted {
+        Granted { owned: self.owned, listening: self.listening }
+    }
+
     async fn answer(mut self) -> Result<(Response, Granted), RequestFailed> {
         loop {
             match self.listening.note().await {

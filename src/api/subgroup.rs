@@ -2,31 +2,24 @@
 
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use moqingbird_wire::model::{Location, ObjectHeader, ResetCode, SubgroupHeader};
-use moqingbird_wire::stream::{ReadError, SubgroupItem, SubgroupReader};
+use moqingbird_wire::stream::{SubgroupItem, SubgroupReader};
 
+use super::received::{Collected, MAX_OBJECT, ReceivedStream};
 use super::{Handle, SubgroupError};
 use crate::driver::DataStream;
-use crate::session::{Closed, Input, StreamEnd, StreamId};
-use crate::transport::{CANCELLED, RecvStream, StreamError};
-
-/// The largest object that [`IncomingSubgroup::next_object`] collects unless told otherwise, in bytes.
-const MAX_OBJECT: u64 = 16 * 1024 * 1024;
+use crate::transport::CANCELLED;
 
 /// A subgroup on its stream. While it is not read, QUIC's flow control stops the publisher. Dropped before its end, it
 /// is stopped with CANCELLED.
 #[derive(Debug)]
 pub struct IncomingSubgroup {
-    handle: Arc<Handle>,
-    stream: StreamId,
-    recv: RecvStream,
+    stream: ReceivedStream,
     reader: SubgroupReader,
     priority: u8,
     max_object: u64,
-    /// The object being collected, so that a cancelled `next_object` loses nothing.
-    partial: Option<(ObjectHeader, BytesMut)>,
-    ended: bool,
+    collected: Collected<ObjectHeader>,
 }
 
 /// An object, whole.
@@ -50,13 +43,10 @@ impl IncomingSubgroup {
         let DataStream { stream, recv, leftover, .. } = stream;
         Self {
             reader: SubgroupReader::new(handle.shared.draft, header, leftover),
-            handle,
-            stream,
-            recv,
+            stream: ReceivedStream::new(handle, stream, recv),
             priority: header.publisher_priority.unwrap_or(default_priority),
             max_object: MAX_OBJECT,
-            partial: None,
-            ended: false,
+            collected: Collected::nothing(),
         }
     }
 
@@ -95,10 +85,12 @@ impl IncomingSubgroup {
             if let Some(item) = self.try_next_item()? {
                 return Ok(Some(item));
             }
-            if self.ended {
+            if self.stream.has_ended() {
                 return Ok(None);
             }
-            self.read().await?;
+            if !self.stream.read(|chunk| self.reader.push(chunk)).await? {
+                self.reader.finish();
+            }
         }
     }
 
@@ -108,27 +100,14 @@ impl IncomingSubgroup {
     /// # Errors
     /// As [`IncomingSubgroup::next_item`].
     pub fn try_next_item(&mut self) -> Result<Option<SubgroupItem>, SubgroupError> {
-        if self.ended {
+        if self.stream.has_ended() {
             return Ok(None);
         }
-        match self.reader.next_item() {
-            Ok(Some(end @ SubgroupItem::End { .. })) => {
-                self.end(StreamEnd::Finished);
-                Ok(Some(end))
-            }
-            Ok(item) => Ok(item),
-            Err(ReadError::Violation(error)) => {
-                let reason = error.to_string();
-                self.handle.shared.handle(Input::Violation(error));
-                self.ended = true;
-                let closed = self.handle.shared.close_reason();
-                Err(SubgroupError::Closed(closed.unwrap_or(Closed::Lost { reason })))
-            }
-            Err(ReadError::MalformedTrack(rule)) => {
-                self.abandon(CANCELLED);
-                Err(SubgroupError::Malformed(rule))
-            }
+        let item = self.reader.next_item().map_err(|error| self.stream.broken(error))?;
+        if let Some(SubgroupItem::End { .. }) = item {
+            self.stream.finished();
         }
+        Ok(item)
     }
 
     /// The next object, whole; `None` at the end. Objects that have no payload but a status are given too. Cancel-safe.
@@ -137,23 +116,20 @@ impl IncomingSubgroup {
     /// As [`IncomingSubgroup::next_item`]; or the object is larger than the limit, and the stream is stopped.
     pub async fn next_object(&mut self) -> Result<Option<Object>, SubgroupError> {
         loop {
-            if let Some((header, payload)) = &self.partial
-                && payload.len() as u64 == header.payload_length
-                && let Some((header, payload)) = self.partial.take()
-            {
-                return Ok(Some(self.object(header, payload.freeze())));
+            if let Some((header, payload)) = self.collected.take() {
+                let location = Location::new(self.group_id(), header.object_id);
+                return Ok(Some(Object { location, header, payload }));
             }
             match self.next_item().await? {
                 Some(SubgroupItem::Object(header)) if header.payload_length > self.max_object => {
-                    self.abandon(CANCELLED);
+                    self.stream.abandon(CANCELLED);
                     return Err(SubgroupError::TooLarge(header.payload_length));
                 }
-                Some(SubgroupItem::Object(header)) => self.partial = Some((header, BytesMut::new())),
-                Some(SubgroupItem::Payload(part)) => {
-                    if let Some(object) = self.collect(part) {
-                        return Ok(Some(object));
-                    }
+                Some(SubgroupItem::Object(header)) => {
+                    let length = header.payload_length;
+                    self.collected.begin(header, length);
                 }
+                Some(SubgroupItem::Payload(part)) => self.collected.add(part),
                 _ => return Ok(None),
             }
         }
@@ -161,63 +137,6 @@ impl IncomingSubgroup {
 
     /// Reads no more of the stream, and tells the publisher why.
     pub fn stop(mut self, code: ResetCode) {
-        let code = self.handle.shared.draft.reset_code(code).and_then(|code| u32::try_from(code).ok());
-        self.abandon(code.unwrap_or(CANCELLED));
-    }
-
-    /// Adds a part of a payload; an object whose payload came in one part is given without a copy.
-    fn collect(&mut self, part: Bytes) -> Option<Object> {
-        let (header, collected) = self.partial.as_mut()?;
-        if collected.is_empty() && part.len() as u64 == header.payload_length {
-            let (header, _) = self.partial.take()?;
-            return Some(self.object(header, part));
-        }
-        collected.extend_from_slice(&part);
-        None
-    }
-
-    const fn object(&self, header: ObjectHeader, payload: Bytes) -> Object {
-        Object { location: Location::new(self.group_id(), header.object_id), header, payload }
-    }
-
-    async fn read(&mut self) -> Result<(), SubgroupError> {
-        let mut chunks = [const { Bytes::new() }; 16];
-        match self.recv.read(&mut chunks).await {
-            Ok(Some(count)) => {
-                chunks[..count].iter_mut().for_each(|chunk| self.reader.push(std::mem::take(chunk)));
-            }
-            Ok(None) => self.reader.finish(),
-            Err(StreamError::Reset(code)) => {
-                self.end(StreamEnd::Reset(code));
-                return Err(SubgroupError::Reset(self.handle.shared.draft.reset(code)));
-            }
-            Err(error) => {
-                self.ended = true;
-                // The engine may not have heard yet that the connection is gone.
-                let closed = self.handle.shared.close_reason();
-                return Err(SubgroupError::Closed(
-                    closed.unwrap_or(Closed::Lost { reason: error.to_string() }),
-                ));
-            }
-        }
-        Ok(())
-    }
-
-    fn abandon(&mut self, code: u32) {
-        if !self.ended {
-            self.recv.stop(code);
-            self.end(StreamEnd::Stopped(code.into()));
-        }
-    }
-
-    fn end(&mut self, how: StreamEnd) {
-        self.ended = true;
-        self.handle.shared.handle(Input::DataEnded { stream: self.stream, how });
-    }
-}
-
-impl Drop for IncomingSubgroup {
-    fn drop(&mut self) {
-        self.abandon(CANCELLED);
+        self.stream.stop(code);
     }
 }

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use moqingbird_wire::model::{
-    Datagram, FullTrackName, Location, Opening, PublishDone, RequestId, RequestKind, RequestUpdate,
-    TrackExtensions,
+    Datagram, Fetch, FetchRange, FullTrackName, Location, Opening, PublishDone, RequestId, RequestKind,
+    RequestUpdate, TrackExtensions,
 };
 
 use super::session::{self, Granted, Leave, OwnedRequest};
-use super::{IncomingSubgroup, RequestFailed};
+use super::{Fetched, IncomingSubgroup, RequestFailed};
 use crate::driver::{Listening, Note, Status};
 use crate::session::Closed;
 
@@ -126,6 +126,28 @@ impl Subscription {
             Some(_) => Ok(()),
             None => Err(RequestFailed::Closed(session::closed(&listening))),
         }
+    }
+
+    /// Asks for what precedes the subscription, from `groups_before` groups before its largest group, or from the track's
+    /// first (Relative Joining FETCH). The objects end exactly where those of the subscription begin.
+    ///
+    /// # Errors
+    /// Nothing precedes the subscription ([`Subscription::largest`] is `None`), its filter is not Largest Object (that of
+    /// [`Subscribe::new`]), the publisher declines, or the session ends.
+    ///
+    /// [`Subscribe::new`]: moqingbird_wire::model::Subscribe::new
+    pub async fn join(&self, groups_before: u64) -> Result<Fetched, RequestFailed> {
+        let range = FetchRange::RelativeJoining { subscription: self.owned.id, groups_before };
+        Fetched::ask(&self.owned.handle, Fetch::new(range)).await
+    }
+
+    /// As [`Subscription::join`], from a group (Absolute Joining FETCH).
+    ///
+    /// # Errors
+    /// As [`Subscription::join`]; or the group is after the largest.
+    pub async fn join_from(&self, start_group: u64) -> Result<Fetched, RequestFailed> {
+        let range = FetchRange::AbsoluteJoining { subscription: self.owned.id, start_group };
+        Fetched::ask(&self.owned.handle, Fetch::new(range)).await
     }
 
     /// Ends the subscription (UNSUBSCRIBE), as dropping it does.

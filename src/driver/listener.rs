@@ -154,6 +154,16 @@ impl Listening {
     /// The next note. Cancel-safe.
     pub(crate) async fn note(&mut self) -> Option<Note> {
         let note = self.notes.recv().await;
+        self.taken(note)
+    }
+
+    /// The next note, if there is one now.
+    pub(crate) fn try_note(&mut self) -> Option<Note> {
+        let note = self.notes.try_recv().ok();
+        self.taken(note)
+    }
+
+    fn taken(&self, note: Option<Note>) -> Option<Note> {
         if let Some(Note::Datagram(_)) = note {
             self.queued_datagrams.fetch_sub(1, Ordering::Relaxed);
         }

@@ -17,9 +17,7 @@ use super::lane::{self, LaneHandle};
 use super::listener::{End, Incoming, Listener, Listening, Note, Status};
 use super::{SendCell, timer};
 use crate::log::SessionLog;
-use crate::session::{
-    Closed, Event, Input, Instant, Misuse, OpenedStream, Output, Session, StreamEnd, StreamId,
-};
+use crate::session::{Closed, Event, Input, Instant, Misuse, Output, Session, StreamEnd, StreamId};
 use crate::transport::{CANCELLED, Connection, RecvStream, SendStream};
 
 /// A session's engine and everything that its outputs name.
@@ -177,18 +175,19 @@ impl Shared {
         self.state().incoming.pop_front()
     }
 
-    /// Makes a stream known on which a subgroup is sent, before anything can happen to it.
-    pub(crate) fn open_subgroup(
+    /// Makes a stream known on which objects are sent, before anything can happen to it. `open` gives its number, its
+    /// place in the order of sending, and what the caller wants besides.
+    pub(crate) fn open_stream<T>(
         self: &Arc<Self>,
         stream: SendStream,
-        open: impl FnOnce(&mut Session) -> Result<OpenedStream, Misuse>,
-    ) -> Result<(OpenedStream, Arc<SendCell>), Misuse> {
+        open: impl FnOnce(&mut Session) -> Result<(StreamId, i32, T), Misuse>,
+    ) -> Result<(StreamId, Arc<SendCell>, T), Misuse> {
         let mut state = self.state();
-        let opened = open(&mut state.session)?;
-        let cell = Arc::new(SendCell::new(stream, opened.order));
-        state.sending.insert(opened.stream, cell.clone());
+        let (id, order, opened) = open(&mut state.session)?;
+        let cell = Arc::new(SendCell::new(stream, order));
+        state.sending.insert(id, cell.clone());
         self.carry_out(&mut state);
-        Ok((opened, cell))
+        Ok((id, cell, opened))
     }
 
     /// A stream that we sent on is done.

@@ -17,9 +17,11 @@
 //! from a network waits for [`Writer::ready`] before it reads on: a fast publisher is then held back at the pace of the
 //! fastest reader, which misses nothing.
 
+mod held;
 mod range;
 mod reader;
 mod serve;
+mod serve_fetch;
 mod state;
 mod writer;
 
@@ -29,8 +31,10 @@ mod tests;
 use bytes::Bytes;
 use moqingbird_wire::model::{Datagram, ObjectHeader, PublishDoneCode, ReasonPhrase, ResetCode};
 
+pub use held::{Held, HeldItem, NoLongerHeld};
 pub use reader::{Reader, SubgroupReader};
 pub use serve::serve;
+pub use serve_fetch::serve_fetch;
 pub use writer::{SubgroupWriter, Track, WriteError, Writer};
 
 /// What a track may hold.

@@ -5,7 +5,7 @@ mod evict;
 use std::collections::{BTreeMap, BTreeSet, VecDeque, btree_map};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use moqingbird_wire::model::{Datagram, DatagramBody, Location};
+use moqingbird_wire::model::{Datagram, DatagramBody, Location, PublishDoneCode};
 use tokio::sync::Notify;
 
 use super::range::Range;
@@ -56,11 +56,13 @@ pub(super) struct State {
     options: TrackOptions,
     pub(super) largest: Option<Location>,
     pub(super) end: Option<TrackEnd>,
+    /// The largest location whose object was evicted, or given up by the writer.
+    pub(super) lost: Option<Location>,
     /// Subgroups and datagrams by the order in which they began. What is missing has been evicted.
-    arrivals: BTreeMap<u64, Arrival>,
+    pub(super) arrivals: BTreeMap<u64, Arrival>,
     /// The number of the next arrival.
     next: u64,
-    groups: BTreeMap<u64, Group>,
+    pub(super) groups: BTreeMap<u64, Group>,
     /// How many of them are within [`TrackOptions::max_groups`].
     current_groups: usize,
     /// What is kept.
@@ -74,22 +76,22 @@ pub(super) struct State {
 }
 
 #[derive(Debug, Default)]
-struct Group {
+pub(super) struct Group {
     /// Its arrivals.
-    arrivals: BTreeSet<u64>,
+    pub(super) arrivals: BTreeSet<u64>,
     /// It gave way to newer groups. What is written to it nevertheless is kept while bytes allow.
     expired: bool,
 }
 
 #[derive(Debug)]
-struct Arrival {
+pub(super) struct Arrival {
     /// The readers of the track that have not come to this yet.
     pending: usize,
-    content: Content,
+    pub(super) content: Content,
 }
 
 #[derive(Debug)]
-enum Content {
+pub(super) enum Content {
     Subgroup(Subgroup),
     Datagram {
         datagram: Datagram,
@@ -99,22 +101,22 @@ enum Content {
 }
 
 #[derive(Debug)]
-struct Subgroup {
-    info: SubgroupInfo,
+pub(super) struct Subgroup {
+    pub(super) info: SubgroupInfo,
     /// What is kept of it.
-    items: VecDeque<Item>,
+    pub(super) items: VecDeque<Item>,
     /// The number of the first item that is kept.
-    first: u64,
+    pub(super) first: u64,
     /// The number behind the last item that anybody has read.
     read: u64,
     /// What is kept from there on and has readers to come.
     unread: usize,
-    end: Option<SubgroupEnd>,
+    pub(super) end: Option<SubgroupEnd>,
     /// It was evicted whole after its end: readers that have not come to it miss it.
     evicted: bool,
     /// How many readers it has.
     attached: usize,
-    changed: Arc<Notify>,
+    pub(super) changed: Arc<Notify>,
 }
 
 /// What a cursor over arrivals meets.
@@ -153,6 +155,7 @@ impl State {
             options,
             largest: None,
             end: None,
+            lost: None,
             arrivals: BTreeMap::new(),
             next: 0,
             groups: BTreeMap::new(),
@@ -249,6 +252,15 @@ impl State {
 
     pub(super) fn raise_largest(&mut self, location: Location) {
         self.largest = self.largest.max(Some(location));
+    }
+
+    /// Whether the writer has said that there is nothing more.
+    pub(super) fn is_complete(&self) -> bool {
+        matches!(&self.end, Some(TrackEnd::Finished { code: PublishDoneCode::TrackEnded, .. }))
+    }
+
+    pub(super) fn lose(&mut self, location: Location) {
+        self.lost = self.lost.max(Some(location));
     }
 
     pub(super) const fn is_ready(&self) -> bool {

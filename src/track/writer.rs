@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use moqingbird_wire::model::{
-    Datagram, Location, ObjectHeader, PublishDoneCode, ReasonPhrase, ResetCode, SubscriptionFilter,
+    Datagram, EndLocation, GroupOrder, Location, ObjectHeader, PublishDoneCode, ReasonPhrase, ResetCode,
+    SubscriptionFilter,
 };
 use tokio::sync::Notify;
 
 use super::range::Range;
 use super::state::Shared;
-use super::{Item, Reader, SubgroupEnd, SubgroupInfo, TrackEnd, TrackOptions};
+use super::{Held, Item, Reader, SubgroupEnd, SubgroupInfo, TrackEnd, TrackOptions};
 
 /// The one writer of a track. Dropped without [`Writer::finish`], the track is aborted.
 #[derive(Debug)]
@@ -106,6 +107,12 @@ impl Track {
         let (cursor, open) = state.join(range);
         drop(state);
         Reader::new(Arc::clone(&self.shared), largest, range, cursor, open)
+    }
+
+    /// What is held of the objects from `start` to `end`, or to the largest if that is before. `None`: the track has no
+    /// object at `start` or behind it.
+    pub fn held(&self, start: Location, end: EndLocation, order: GroupOrder) -> Option<Held> {
+        Held::new(&self.shared, start, end, order)
     }
 
     /// Waits until the fastest reader is less than [`TrackOptions::window`] behind. At once if there is no reader, or

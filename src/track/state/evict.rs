@@ -1,7 +1,9 @@
 //! What gives way when a track is full: what somebody has read before what nobody has, oldest group first, oldest item
 //! first. As long as [`ready`](super::super::Writer::ready) is heeded, the fastest reader thus misses nothing.
 
-use super::{ARRIVAL_WEIGHT, Arrival, Content, State, datagram_weight, item_weight};
+use moqingbird_wire::model::Location;
+
+use super::{ARRIVAL_WEIGHT, Arrival, Content, Item, State, datagram_weight, item_weight};
 
 /// What may be evicted.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -58,11 +60,16 @@ impl State {
                 let weight = datagram_weight(datagram);
                 self.bytes -= weight;
                 self.unread -= if *unread { weight } else { 0 };
-                let group = datagram.group_id;
-                self.forget(number, group);
+                let location = Location::new(datagram.group_id, datagram.object_id);
+                self.lose(location);
+                self.forget(number, location.group);
             }
             Content::Subgroup(subgroup) => {
+                let mut lost = None;
                 if let Some(item) = subgroup.items.pop_front() {
+                    if let Item::Object(header) = &item {
+                        lost = Some(Location::new(subgroup.info.group_id, header.object_id));
+                    }
                     let weight = item_weight(&item);
                     self.bytes -= weight;
                     if subgroup.first >= subgroup.read {
@@ -75,6 +82,7 @@ impl State {
                 if spent && !std::mem::replace(&mut subgroup.evicted, true) {
                     self.bytes -= ARRIVAL_WEIGHT;
                 }
+                self.lost = self.lost.max(lost);
                 self.settle(number);
             }
         }

@@ -1,0 +1,146 @@
+//! What the writers of all data streams have in common: the bytes' way out, and the stream's end.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use moqingbird_wire::model::ResetCode;
+use tokio::sync::watch;
+
+use super::{Handle, PublicationError};
+use crate::driver::{Broken, SendCell, Shared};
+use crate::session::{Misuse, StreamEnd, StreamId};
+use crate::transport::CANCELLED;
+
+/// What was taken and not handed over to the transport yet.
+#[derive(Debug, Default)]
+pub(super) struct Pending {
+    bytes: VecDeque<Bytes>,
+    payload_left: u64,
+}
+
+impl Pending {
+    pub(super) fn opening(bytes: Bytes) -> Self {
+        Self { bytes: VecDeque::from([bytes]), payload_left: 0 }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// Between two objects.
+    pub(super) fn check_complete(&self) -> Result<(), PublicationError> {
+        match self.payload_left {
+            0 => Ok(()),
+            _ => Err(misused("the object before is not complete")),
+        }
+    }
+
+    /// A header, or something else that is no payload; `payload_length` bytes of that follow.
+    pub(super) fn header(&mut self, bytes: Bytes, payload_length: u64) {
+        self.bytes.push_back(bytes);
+        self.payload_left = payload_length;
+    }
+
+    pub(super) fn payload(&mut self, part: Bytes) -> Result<(), PublicationError> {
+        let left = self.payload_left.checked_sub(part.len() as u64);
+        self.payload_left = left.ok_or(misused("the payload is longer than the header says"))?;
+        if !part.is_empty() {
+            self.bytes.push_back(part);
+        }
+        Ok(())
+    }
+}
+
+/// The payload of a whole object is as long as its header says.
+pub(super) fn check_length(stated: u64, payload: &Bytes) -> Result<(), PublicationError> {
+    match stated == payload.len() as u64 {
+        true => Ok(()),
+        false => Err(misused("the payload is not as long as the header says")),
+    }
+}
+
+const fn misused(problem: &'static str) -> PublicationError {
+    PublicationError::Misuse(Misuse::WrongState(problem))
+}
+
+/// A stream that is counted until it is settled. Dropped unfinished, it is reset with CANCELLED.
+#[derive(Debug)]
+pub(super) struct SentStream {
+    shared: Arc<Shared>,
+    id: StreamId,
+    cell: Arc<SendCell>,
+    unsettled: watch::Sender<usize>,
+    settled: bool,
+}
+
+impl SentStream {
+    pub(super) fn new(
+        handle: &Handle,
+        id: StreamId,
+        cell: Arc<SendCell>,
+        unsettled: watch::Sender<usize>,
+    ) -> Self {
+        unsettled.send_modify(|count| *count += 1);
+        Self { shared: handle.shared.clone(), id, cell, unsettled, settled: false }
+    }
+
+    /// Hands everything taken so far to the transport. Waits while the peer does not read.
+    pub(super) async fn flush(&mut self, pending: &mut Pending) -> Result<(), PublicationError> {
+        if pending.is_empty() {
+            return Ok(());
+        }
+        let written = self.cell.write_all(&mut pending.bytes).await;
+        written.map_err(|broken| self.broken(broken))
+    }
+
+    /// Leaves the stream to a task that sends the rest, ends it and awaits the acknowledgement.
+    pub(super) fn finish(mut self, rest: Pending) {
+        let shared = self.shared.clone();
+        shared.spawn(async move {
+            match self.cell.see_off(rest.bytes).await {
+                Ok(()) => self.settle(StreamEnd::Finished),
+                Err(broken) => drop(self.broken(broken)),
+            }
+        });
+    }
+
+    /// Abandons the stream with a code.
+    pub(super) fn reset(&mut self, code: ResetCode) {
+        let code = self.shared.draft.reset_code(code).and_then(|code| u32::try_from(code).ok());
+        self.abandon(code.unwrap_or(CANCELLED));
+    }
+
+    fn abandon(&mut self, code: u32) {
+        if !self.settled {
+            if let Some(mut stream) = self.cell.take() {
+                stream.reset(code);
+            }
+            self.settle(StreamEnd::Reset(code.into()));
+        }
+    }
+
+    /// Nothing more goes out.
+    fn broken(&mut self, broken: Broken) -> PublicationError {
+        // Dropped and not reset: the transport answers a stop with its own code.
+        drop(self.cell.take());
+        self.settle(broken.into());
+        match self.shared.close_reason() {
+            Some(closed) => PublicationError::Closed(closed),
+            None => PublicationError::Cancelled,
+        }
+    }
+
+    fn settle(&mut self, how: StreamEnd) {
+        if !std::mem::replace(&mut self.settled, true) {
+            self.shared.settled(self.id, how);
+            self.unsettled.send_modify(|count| *count -= 1);
+        }
+    }
+}
+
+impl Drop for SentStream {
+    fn drop(&mut self) {
+        self.abandon(CANCELLED);
+    }
+}
