@@ -6,6 +6,7 @@ mod clock;
 mod connection;
 mod decode;
 mod exit;
+mod fetch;
 mod in_order;
 mod interop;
 mod logs;
@@ -14,6 +15,8 @@ mod publish;
 mod publisher;
 mod relay;
 mod signals;
+mod sink;
+mod status;
 mod subscribe;
 mod version;
 
@@ -42,6 +45,8 @@ enum Command {
     Relay(relay::Args),
     Pub(publish::Args),
     Sub(subscribe::Args),
+    Fetch(fetch::Args),
+    Status(status::Args),
     Clock(clock::Args),
     Decode(decode::Args),
     Interop(moqingbird_interop::Args),
@@ -62,6 +67,8 @@ fn run(command: Command) -> Outcome {
             Command::Relay(args) => relay::run(args).await,
             Command::Pub(args) => publish::run(args).await,
             Command::Sub(args) => subscribe::run(args).await,
+            Command::Fetch(args) => fetch::run(args).await,
+            Command::Status(args) => status::run(args).await,
             Command::Clock(args) => clock::run(args).await,
             Command::Decode(args) => decode::run(&args),
             Command::Interop(args) => interop::run(args).await,

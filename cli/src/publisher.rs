@@ -4,7 +4,7 @@ use moqingbird::track::{self, Reader, Track};
 use moqingbird::wire::model::{
     FullTrackName, Publish, PublishNamespace, RequestError, RequestErrorCode, TrackAlias, TrackExtensions,
 };
-use moqingbird::{IncomingRequest, IncomingSubscribe, Publication, Session, TrackInfo};
+use moqingbird::{IncomingFetch, IncomingRequest, IncomingSubscribe, Publication, Session, TrackInfo};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -102,6 +102,16 @@ impl Server<'_> {
                 IncomingRequest::Subscribe(subscribe) => {
                     subscribe.reject(RequestError::new(RequestErrorCode::DoesNotExist, "no such track here"));
                 }
+                IncomingRequest::Fetch(fetch) if *fetch.track() == self.name => self.fetched(fetch),
+                IncomingRequest::TrackStatus(asked) if asked.request().track == self.name => {
+                    let info = TrackInfo { largest: self.track.largest(), ..TrackInfo::default() };
+                    if let Err(error) = asked.accept(info) {
+                        tracing::debug!(%error, "the asker left before it was answered");
+                    }
+                }
+                other @ (IncomingRequest::Fetch(_) | IncomingRequest::TrackStatus(_)) => {
+                    other.reject(RequestError::new(RequestErrorCode::DoesNotExist, "no such track here"));
+                }
                 other => {
                     other
                         .reject(RequestError::new(RequestErrorCode::NotSupported, "this end only publishes"));
@@ -119,6 +129,24 @@ impl Server<'_> {
         match subscribe.accept(info) {
             Ok(publication) => self.serve(reader, publication),
             Err(error) => tracing::debug!(%error, "the subscriber left before it was answered"),
+        }
+    }
+
+    /// Answers with what is still held of the range: what is not held is not to be had anywhere.
+    fn fetched(&mut self, fetch: IncomingFetch) {
+        let order = fetch.request().group_order.unwrap_or_default();
+        match self.track.held(fetch.start(), fetch.end(), order) {
+            Some(held) => {
+                self.serving.spawn(async move {
+                    if let Err(error) = track::serve_fetch(fetch, held, TrackExtensions::default()).await {
+                        tracing::info!("a fetcher left: {error}");
+                    }
+                });
+            }
+            None => {
+                let reason = "nothing has been published there";
+                fetch.reject(RequestError::new(RequestErrorCode::InvalidRange, reason));
+            }
         }
     }
 

@@ -1,7 +1,6 @@
 //! `moqt sub`.
 
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,8 +13,10 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::connection::{ConnectionArgs, TrackArgs};
 use crate::exit::{Failure, Outcome};
+use crate::fetch;
 use crate::in_order::InOrder;
 use crate::logs::Verbosity;
+use crate::sink::Sink;
 
 /// How long an object waits for those that should come before it.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -32,6 +33,9 @@ pub(crate) struct Args {
     url: ServerUrl,
     #[command(flatten)]
     track: TrackArgs,
+    /// Begin this many groups before the current one (a joining FETCH), instead of with what comes next
+    #[arg(long, value_name = "GROUPS")]
+    join: Option<u64>,
     /// End after this many objects
     #[arg(long, value_name = "N")]
     count: Option<u64>,
@@ -48,16 +52,14 @@ const EXAMPLES: &str = "\
 Examples:
   moqt sub moqt://localhost:4443 demo numbers --insecure
   moqt sub https://relay.example/ demo pictures --file-dir received
-  moqt sub moqt://relay.example demo log --draft 14 --count 10";
+  moqt sub moqt://relay.example demo log --draft 14 --count 10
+  moqt sub moqt://relay.example demo log --join 2";
 
 pub(crate) async fn run(args: Args) -> Outcome {
     args.verbosity.start();
     let name = args.track.name()?;
-    let sink = match args.file_dir {
-        None => Sink::Stdout,
-        Some(directory) => Sink::directory(directory)?,
-    };
-    subscribe(&args.url, &args.connection, name, args.count, sink).await
+    let sink = Sink::new(args.file_dir)?;
+    subscribe(&args.url, &args.connection, name, args.join, args.count, sink).await
 }
 
 /// Prints a track's objects as lines.
@@ -67,13 +69,14 @@ pub(crate) async fn print(
     name: FullTrackName,
     count: Option<u64>,
 ) -> Outcome {
-    subscribe(url, connection, name, count, Sink::Stdout).await
+    subscribe(url, connection, name, None, count, Sink::Stdout).await
 }
 
 async fn subscribe(
     url: &ServerUrl,
     connection: &ConnectionArgs,
     name: FullTrackName,
+    join: Option<u64>,
     count: Option<u64>,
     sink: Sink,
 ) -> Outcome {
@@ -82,7 +85,11 @@ async fn subscribe(
             let subscription = session.subscribe(Subscribe::new(name.clone())).await;
             let subscription = subscription.map_err(|error| refused(&name, &error))?;
             tracing::info!("subscribed to {name}");
-            Receiver::new(subscription, count.unwrap_or(u64::MAX), sink).run().await
+            let mut receiver = Receiver::new(subscription, count.unwrap_or(u64::MAX), sink);
+            if let Some(groups_before) = join {
+                receiver.join(groups_before).await?;
+            }
+            receiver.run().await
         })
         .await
 }
@@ -95,47 +102,6 @@ fn refused(name: &FullTrackName, error: &RequestFailed) -> Failure {
     Failure::Failed(format!("cannot subscribe to {name}: {error}{advice}"))
 }
 
-/// Where payloads go.
-enum Sink {
-    Stdout,
-    Directory(PathBuf),
-}
-
-impl Sink {
-    fn directory(path: PathBuf) -> Result<Self, Failure> {
-        std::fs::create_dir_all(&path).map_err(|error| {
-            Failure::Input(format!("cannot make the directory {}: {error}; name another", path.display()))
-        })?;
-        Ok(Self::Directory(path))
-    }
-
-    fn write(&self, location: Location, payload: &[u8]) -> Result<(), Failure> {
-        match self {
-            Self::Stdout => {
-                let mut out = io::stdout().lock();
-                out.write_all(payload)?;
-                out.write_all(b"\n")?;
-            }
-            Self::Directory(directory) => write_file(directory, location, payload)?,
-        }
-        Ok(())
-    }
-
-    /// What was written must be seen: the reader may be another program.
-    fn flush(&self) -> Result<(), Failure> {
-        match self {
-            Self::Stdout => Ok(io::stdout().flush()?),
-            Self::Directory(_) => Ok(()),
-        }
-    }
-}
-
-fn write_file(directory: &Path, location: Location, payload: &[u8]) -> Result<(), Failure> {
-    let path = directory.join(format!("{}-{}", location.group, location.object));
-    std::fs::write(&path, payload)
-        .map_err(|error| Failure::Failed(format!("cannot write {}: {error}", path.display())))
-}
-
 /// What the streams' readers tell.
 enum Event {
     Object(Location, Bytes),
@@ -145,6 +111,8 @@ enum Event {
 /// Brings a subscription's objects into order.
 struct Receiver {
     subscription: Subscription,
+    /// Where the subscription begins.
+    first: Location,
     order: InOrder,
     left: u64,
     sink: Sink,
@@ -156,7 +124,24 @@ impl Receiver {
         let first = subscription
             .largest()
             .map_or(Location::default(), |largest| Location::new(largest.group, largest.object + 1));
-        Self { subscription, order: InOrder::new(first), left, sink }
+        Self { subscription, first, order: InOrder::new(first), left, sink }
+    }
+
+    /// Writes what precedes the subscription. That it cannot be had is told, and no reason to have nothing.
+    async fn join(&mut self, groups_before: u64) -> Result<(), Failure> {
+        if self.subscription.largest().is_none() {
+            return Ok(());
+        }
+        match self.subscription.join(groups_before).await {
+            Ok(fetched) => {
+                self.left = fetch::write(fetched, &self.sink, self.left).await?;
+                Ok(())
+            }
+            Err(error) => {
+                tracing::warn!("what was published before {} cannot be had: {error}", self.first);
+                Ok(())
+            }
+        }
     }
 
     async fn run(mut self) -> Result<(), Failure> {
@@ -207,7 +192,8 @@ impl Receiver {
             }
             Delivery::Datagram(datagram) => {
                 if let DatagramBody::Payload(payload) = datagram.body {
-                    self.order.object(Location::new(datagram.group_id, datagram.object_id), payload);
+                    let location = Location::new(datagram.group_id, datagram.object_id);
+                    self.take(Event::Object(location, payload));
                 }
             }
             _ => {}
@@ -216,6 +202,8 @@ impl Receiver {
 
     fn take(&mut self, event: Event) {
         match event {
+            // A publisher that sends more than was asked for makes nothing come twice.
+            Event::Object(location, _) if location < self.first => {}
             Event::Object(location, payload) => self.order.object(location, payload),
             Event::Closed(group) => self.order.closed(group),
         }

@@ -70,6 +70,11 @@ impl Running {
         });
     }
 
+    /// Writes stdin, and leaves it open.
+    pub(crate) async fn write(&mut self, input: &str) {
+        self.child.stdin.as_mut().unwrap().write_all(input.as_bytes()).await.unwrap();
+    }
+
     /// The next line of stdout.
     pub(crate) async fn line(&mut self) -> String {
         let mut reader = BufReader::with_capacity(1, self.child.stdout.as_mut().unwrap());

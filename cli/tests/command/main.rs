@@ -5,5 +5,6 @@ mod common;
 mod decode;
 mod deliver;
 mod failures;
+mod fetch;
 mod mlog;
 mod program;
