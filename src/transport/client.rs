@@ -145,6 +145,7 @@ impl<'a> Plan<'a> {
     /// What carries the session: the connection itself, or a WebTransport session on it.
     async fn session(&self, handshake: Handshake) -> Result<Connected, ConnectFailure> {
         let Handshake { connection, connection_id, endpoint } = handshake;
+        quic::require_datagrams(&connection).map_err(|lost| ConnectFailure::Handshake(lost.to_string()))?;
         let connection: Connection = match self.url.transport() {
             TransportKind::WebTransport => {
                 let offer = negotiate::web_offer(&self.versions);

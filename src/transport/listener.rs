@@ -180,6 +180,7 @@ impl Incoming {
         let connection_id = self.incoming.orig_dst_cid().to_string();
         let connection = self.incoming.accept().map_err(AcceptFailure::quic)?.await;
         let connection = connection.map_err(AcceptFailure::quic)?;
+        quic::require_datagrams(&connection).map_err(AcceptFailure::Quic)?;
         let remote = connection.remote_address();
         match quic::alpn(&connection) {
             Some(name) if name == web::ALPN => {

@@ -10,6 +10,10 @@ use super::contract::{
     CANCELLED, DatagramError, Ended, Lost, RecvHalf, SendHalf, StreamError, Transport, TransportKind, Written,
 };
 
+/// The session code for a peer without datagrams: PROTOCOL_VIOLATION (draft-14 §3.4, draft-16 §3.4).
+const PROTOCOL_VIOLATION: u32 = 0x3;
+const NO_DATAGRAMS: &str = "the peer takes no QUIC datagrams, which MoQT needs";
+
 /// A QUIC connection whose ALPN named a draft.
 #[derive(Clone, Debug)]
 pub(crate) struct Quic {
@@ -105,6 +109,15 @@ impl Transport for Quic {
     fn remote_address(&self) -> Option<SocketAddr> {
         Some(self.connection().remote_address())
     }
+}
+
+/// Closes a connection whose peer has not negotiated QUIC's datagrams (draft-14 §3.1, draft-16 §3.1).
+pub(super) fn require_datagrams(connection: &quinn::Connection) -> Result<(), Lost> {
+    if connection.max_datagram_size().is_some() {
+        return Ok(());
+    }
+    connection.close(PROTOCOL_VIOLATION.into(), NO_DATAGRAMS.as_bytes());
+    Err(Lost::Transport(NO_DATAGRAMS.to_owned()))
 }
 
 /// The ALPN protocol of an established connection.

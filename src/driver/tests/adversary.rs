@@ -51,7 +51,8 @@ in_every_draft! {
     a_server_that_never_says_setup_is_closed_in_time;
     half_a_setup_is_no_setup;
     streams_that_stay_silent_are_stopped;
-    a_subgroup_that_breaks_off_in_an_object_is_fatal;
+    a_subgroup_that_breaks_off_in_a_payload_is_fatal;
+    a_subgroup_that_breaks_off_in_an_objects_header_is_fatal;
     streams_ahead_of_their_subscribe_ok_are_delivered_behind_it;
     a_namespace_stream_that_is_stopped_is_over;
     what_a_stopped_stream_never_sent_does_not_block_control;
@@ -95,8 +96,9 @@ async fn a_length_that_lies_is_fatal(raw: Raw) {
 }
 
 async fn an_unknown_control_message_is_fatal(raw: Raw) {
+    covers!("D14-9-01", "D16-9-02");
     let mut control = raw.set_up().await;
-    control.say_bytes(Bytes::from_static(&[0x3f, 0, 1, 0])).await;
+    control.say_bytes(Bytes::from_static(&[0x3f, 0, 0])).await;
     closes(&raw, SessionErrorCode::ProtocolViolation).await;
 }
 
@@ -247,13 +249,23 @@ async fn subscribed_to_raw(session: &Session, control: &mut raw::Lane) -> Subscr
     tokio::join!(session.subscribe(Subscribe::new(track())), grants).0.unwrap()
 }
 
-async fn a_subgroup_that_breaks_off_in_an_object_is_fatal(version: Version) {
+async fn a_subgroup_that_breaks_off_in_a_payload_is_fatal(version: Version) {
+    covers!("D14-10.4-01", "D16-10.4-01");
+    subgroup_breaks_off_behind(version, &[0, 5, b'x']).await;
+}
+
+async fn a_subgroup_that_breaks_off_in_an_objects_header_is_fatal(version: Version) {
+    covers!("D14-10.4-01");
+    subgroup_breaks_off_behind(version, &[0]).await;
+}
+
+async fn subgroup_breaks_off_behind(version: Version, object: &'static [u8]) {
     let (raw, session) = raw::server_of_memory(version);
     let mut control = raw.set_up().await;
     let session = session.await.unwrap().unwrap();
     let mut subscription = subscribed_to_raw(&session, &mut control).await;
     let mut stream = raw.open_stream(raw.subgroup(7, 0)).await;
-    let mut chunks = [Bytes::from_static(&[0, 5, b'x'])];
+    let mut chunks = [Bytes::from_static(object)];
     stream.write(&mut chunks).await.unwrap();
     stream.finish();
     let Some(Delivery::Subgroup(mut subgroup)) = subscription.next().await.unwrap() else { panic!() };

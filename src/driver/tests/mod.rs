@@ -4,6 +4,7 @@ mod adversary;
 mod dropped;
 mod leaks;
 mod raw;
+mod wire;
 
 use std::time::Duration;
 

@@ -1,5 +1,8 @@
 //! Our WebTransport client against an independent HTTP/3 stack.
 
+use h3::ext::Protocol;
+use http::Method;
+use moqingbird_ledger::covers;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::h3_server::H3Server;
@@ -22,6 +25,56 @@ async fn answered(status: u16, protocol: Option<&str>) -> ConnectError {
     };
     let (connected, _kept) = within(async { tokio::join!(connect(&url, &options), answer) }).await;
     connected.unwrap_err()
+}
+
+/// A client of these drafts, the request that it made, and what keeps the connection, after a 200 that names this
+/// protocol.
+async fn asked(
+    versions: &[Version],
+    protocol: Option<&str>,
+) -> (Result<Connected, ConnectError>, http::Request<()>, impl Sized + use<>) {
+    let server = H3Server::bind();
+    let trust = Trust::Pinned(vec![CertificateHash::of(server.certificate())]);
+    let options = ConnectOptions { trust, versions: versions.to_vec(), ..ConnectOptions::default() };
+    let url = format!("https://{}/live/cam?a=b", server.address()).parse().unwrap();
+    let answer = async {
+        let (request, mut stream, http) = server.request().await;
+        let mut response = http::Response::builder();
+        if let Some(protocol) = protocol {
+            response = response.header("wt-protocol", format!("\"{protocol}\""));
+        }
+        stream.send_response(response.body(()).unwrap()).await.unwrap();
+        let authority = request.uri().authority().unwrap().as_str();
+        assert_eq!(authority, server.address().to_string());
+        (request, (stream, http))
+    };
+    let (connected, (request, kept)) = within(async { tokio::join!(connect(&url, &options), answer) }).await;
+    (connected, request, kept)
+}
+
+#[tokio::test]
+async fn a_session_is_asked_for_by_extended_connect_to_the_urls_host_and_path() {
+    covers!("D14-3.1.1-01");
+    let (_connected, request, _kept) = asked(&[], None).await;
+    assert_eq!(request.method(), Method::CONNECT);
+    assert_eq!(request.extensions().get::<Protocol>(), Some(&Protocol::WEB_TRANSPORT));
+    assert_eq!(request.uri().scheme_str(), Some("https"));
+    assert_eq!(request.uri().path_and_query().unwrap(), "/live/cam?a=b");
+}
+
+#[tokio::test]
+async fn draft_16_is_offered_by_name_and_spoken_only_where_it_was_chosen() {
+    covers!("D16-3.1-03");
+    let (connected, request, _kept) = asked(&[], Some("moqt-16")).await;
+    assert_eq!(request.headers()["wt-available-protocols"], "\"moqt-16\", \"moq-00\"");
+    assert_eq!(connected.unwrap().version, Version::Draft16);
+    for answer in [None, Some("moq-00")] {
+        let (connected, _request, _kept) = asked(&[], answer).await;
+        assert_eq!(connected.unwrap().version, Version::Draft14);
+    }
+    let (connected, request, _kept) = asked(&[Version::Draft16], None).await;
+    assert_eq!(request.headers()["wt-available-protocols"], "\"moqt-16\"");
+    assert!(matches!(connected.unwrap_err().failure(), ConnectFailure::VersionMismatch { answered: None }));
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! The contract on every transport, and the two ends of a handshake.
 
+mod bare;
 mod conformance;
 mod drafts;
 mod h3_peer;
