@@ -340,7 +340,8 @@ async fn control_messages_get_through_a_small_connection_window(version: Version
             message = bare.control.hear() => assert!(matches!(message, Message::GoAway(_)), "{message:?}"),
             () = reads => {}
         }
-        assert!(read < 10 * WINDOW as usize, "behind {read} bytes");
+        // The window was full before; of the credit that came then, objects had none.
+        assert!(read <= WINDOW as usize, "behind {read} bytes");
     };
     tokio::select! {
         written = writes => panic!("the window is small, and yet: {written:?}"),
