@@ -316,7 +316,6 @@ async fn control_messages_overtake_queued_objects(version: Version) {
 }
 
 async fn control_messages_get_through_a_small_connection_window(version: Version) {
-    covers!("D16-10.4.2-02");
     const WINDOW: u32 = 10_000;
     let mut transport = TransportConfig::default();
     transport.receive_window(WINDOW.into());
