@@ -19,7 +19,7 @@ use crate::sink::Sink;
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// The server: moqt://HOST[:PORT][/PATH] for raw QUIC, https://HOST[:PORT]/PATH for WebTransport
+    /// The server: moqt://HOST:PORT/PATH for raw QUIC, https://HOST:PORT/PATH for WebTransport; port 443 unless given
     url: ServerUrl,
     #[command(flatten)]
     track: TrackArgs,
