@@ -138,7 +138,7 @@ pub(super) fn session_error(number: u64) -> SessionErrorCode {
 
 pub(super) fn request_code(context: ErrorContext, code: RequestErrorCode) -> Option<u64> {
     match code {
-        RequestErrorCode::Unknown(number) => Some(number),
+        RequestErrorCode::Unknown(number) => unnamed(requests(context), number),
         code => number_of(requests(context), code),
     }
 }
@@ -149,7 +149,7 @@ pub(super) fn request_error(context: ErrorContext, number: u64) -> RequestErrorC
 
 pub(super) fn publish_done_code(code: PublishDoneCode) -> Option<u64> {
     match code {
-        PublishDoneCode::Unknown(number) => Some(number),
+        PublishDoneCode::Unknown(number) => unnamed(PUBLISH_DONE, number),
         code => number_of(PUBLISH_DONE, code),
     }
 }
@@ -160,7 +160,7 @@ pub(super) fn publish_done(number: u64) -> PublishDoneCode {
 
 pub(super) fn reset_code(code: ResetCode) -> Option<u64> {
     match code {
-        ResetCode::Unknown(number) => Some(number),
+        ResetCode::Unknown(number) => unnamed(RESET, number),
         code => number_of(RESET, code),
     }
 }
@@ -185,6 +185,11 @@ const fn requests(context: ErrorContext) -> Table<RequestErrorCode> {
 
 fn number_of<C: Copy + PartialEq>(table: Table<C>, code: C) -> Option<u64> {
     table.iter().find(|(_, named)| *named == code).map(|(number, _)| *number)
+}
+
+/// A number without a name keeps its number, unless it has a name here: another draft's number would say something else.
+fn unnamed<C: Copy>(table: Table<C>, number: u64) -> Option<u64> {
+    meaning_of(table, number).is_none().then_some(number)
 }
 
 fn meaning_of<C: Copy>(table: Table<C>, number: u64) -> Option<C> {

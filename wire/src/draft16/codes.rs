@@ -78,7 +78,7 @@ registry! {
 
 /// REQUEST_ERROR and PUBLISH_NAMESPACE_CANCEL (§13.4.2). An empty range is answered by an empty FETCH and an unknown
 /// one by a marker on its stream, so the two codes that said so have no number.
-pub(super) const fn request_code(code: RequestErrorCode) -> Option<u64> {
+pub(super) fn request_code(code: RequestErrorCode) -> Option<u64> {
     use RequestErrorCode as Code;
     Some(match code {
         Code::InternalError => 0x0,
@@ -94,7 +94,8 @@ pub(super) const fn request_code(code: RequestErrorCode) -> Option<u64> {
         Code::Uninterested => 0x20,
         Code::PrefixOverlap => 0x30,
         Code::InvalidJoiningRequestId => 0x32,
-        Code::Unknown(number) => number,
+        // Another draft's number would say something else here.
+        Code::Unknown(number) => return (request_error(number) == code).then_some(number),
         Code::NoObjects | Code::UnknownStatusInRange => return None,
     })
 }
@@ -106,4 +107,14 @@ pub(super) fn request_error(number: u64) -> RequestErrorCode {
         .copied()
         .find(|code| request_code(*code) == Some(number))
         .unwrap_or(RequestErrorCode::Unknown(number))
+}
+
+/// The number of a PUBLISH_DONE code. A number without a name keeps its number, unless it has a name here.
+pub(super) fn publish_done_number(code: PublishDoneCode) -> Option<u64> {
+    Some(publish_done_code(code)).filter(|number| publish_done(*number) == code)
+}
+
+/// The number of a reset code, as [`publish_done_number`].
+pub(super) fn reset_number(code: ResetCode) -> Option<u64> {
+    Some(reset_code(code)).filter(|number| reset(*number) == code)
 }

@@ -156,7 +156,7 @@ impl Draft for Draft16 {
     }
 
     fn publish_done_code(&self, code: PublishDoneCode) -> Option<u64> {
-        Some(codes::publish_done_code(code))
+        codes::publish_done_number(code)
     }
 
     fn publish_done(&self, number: u64) -> PublishDoneCode {
@@ -164,7 +164,7 @@ impl Draft for Draft16 {
     }
 
     fn reset_code(&self, code: ResetCode) -> Option<u64> {
-        Some(codes::reset_code(code))
+        codes::reset_number(code)
     }
 
     fn reset(&self, number: u64) -> ResetCode {

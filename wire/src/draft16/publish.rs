@@ -75,7 +75,8 @@ pub(super) fn decode_done(r: &mut Reader<'_>) -> Result<PublishDone, DecodeError
 }
 
 pub(super) fn encode_done(done: &PublishDone, w: &mut Writer) -> Result<(), EncodeError> {
-    w.varint(codes::publish_done_code(done.code), "Status Code")?;
+    let number = codes::publish_done_number(done.code).ok_or(EncodeError::Inexpressible("Status Code"))?;
+    w.varint(number, "Status Code")?;
     w.varint(done.stream_count, "Stream Count")?;
     write_reason(w, &done.reason)
 }
