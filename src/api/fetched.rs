@@ -220,6 +220,11 @@ impl Fetched {
                 return Err(FetchError::Rejected(self.owned.rejected(RequestKind::Fetch, error)));
             }
             Note::Stream(stream) => self.open(*stream),
+            // The engine has left it: the only way in which a FETCH ends without its peer's doing.
+            Note::Ended(_) => {
+                self.owned.leave_by(Leave::Silently);
+                return Err(FetchError::Malformed("its streams contradict each other"));
+            }
             _ => {}
         }
         Ok(())
