@@ -1,5 +1,6 @@
 //! Behaviours of the track, one a test. `model.rs` compares it with a simple model.
 
+mod held;
 mod model;
 
 use std::pin::pin;
