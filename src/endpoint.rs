@@ -12,7 +12,7 @@ use crate::api::{Place, Session};
 use crate::log::EventLog;
 use crate::session::{Closed, Config, Side};
 use crate::transport::{
-    self, Accepted, BindError, CertificateHash, ConnectError, ConnectOptions, Connected, ServerOptions,
+    self, Accepted, BindError, CertificateHash, ConnectError, ConnectOptions, Connected, Seen, ServerOptions,
     ServerUrl, TransportKind,
 };
 
@@ -33,15 +33,41 @@ pub struct ClientOptions {
 /// # Errors
 /// See [`SessionError`]; its text says what was tried, what came back and what to try next.
 pub async fn connect(url: &ServerUrl, options: &ClientOptions) -> Result<Session, SessionError> {
+    examine(url, options).await.outcome
+}
+
+/// What [`examine`] found.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Examination {
+    /// What was seen of the server, as far as it came.
+    pub seen: Seen,
+    /// The session, or why there is none.
+    pub outcome: Result<Session, SessionError>,
+}
+
+/// As [`connect`], and tells what was seen of the server on the way, a failure's way too. It ends by itself, within the
+/// connection's timeout and that of SETUP.
+pub async fn examine(url: &ServerUrl, options: &ClientOptions) -> Examination {
+    let mut seen = Seen::default();
+    let outcome = establish(url, options, &mut seen).await;
+    Examination { seen, outcome }
+}
+
+async fn establish(
+    url: &ServerUrl,
+    options: &ClientOptions,
+    seen: &mut Seen,
+) -> Result<Session, SessionError> {
     let Connected { connection, version } =
-        transport::connect(url, &options.connect).await.map_err(SessionError::Connect)?;
+        transport::connect_seeing(url, &options.connect, seen).await.map_err(SessionError::Connect)?;
     let mut config = options.session.clone();
     // Over WebTransport the CONNECT request says both (draft-14 §9.3.2, draft-16 §9.3.1).
     if url.transport() == TransportKind::Quic {
         config.path = Some(Bytes::from(url.path()));
         config.authority = Some(Bytes::copy_from_slice(url.authority().as_bytes()));
     }
-    Session::start_logged(
+    let session = Session::start_logged(
         connection,
         version,
         Side::Client,
@@ -50,7 +76,9 @@ pub async fn connect(url: &ServerUrl, options: &ClientOptions) -> Result<Session
         options.event_log.as_ref(),
     )
     .await
-    .map_err(|closed| SessionError::Setup { url: Box::new(url.clone()), version, closed })
+    .map_err(|closed| SessionError::Setup { url: Box::new(url.clone()), version, closed })?;
+    seen.set_up();
+    Ok(session)
 }
 
 /// Why there is no session.

@@ -79,12 +79,15 @@ pub use self::{
         Rejected, RequestFailed, Session, SubgroupError, SubgroupOptions, SubgroupSender, Subscription,
         TrackInfo,
     },
-    endpoint::{AcceptError, ClientOptions, Incoming, Server, SessionError, connect, memory_pair},
+    endpoint::{
+        AcceptError, ClientOptions, Examination, Incoming, Server, SessionError, connect, examine,
+        memory_pair,
+    },
     log::{EventLog, EventLogError},
     transport::{
         BindError, CertificateError, CertificateHash, CertificateHashError, ConnectError, ConnectFailure,
-        ConnectOptions, Pem, ServerCertificate, ServerOptions, ServerUrl, ServerUrlError, TransportKind,
-        Trust,
+        ConnectOptions, Distrust, DistrustKind, Pem, Seen, SeenCertificate, ServerCertificate, ServerOptions,
+        ServerUrl, ServerUrlError, TransportKind, Trust, WebTransportAnswer, ask_web_transport,
     },
 };
 

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use moqingbird_wire::Version;
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 
 use super::connect_error::{ConnectError, ConnectFailure};
-use super::tls::{self, Rule, Trust, Verifier};
+use super::tls::{self, Rule, SeenCertificate, Trust, Verifier};
+use super::web::UpgradeError;
 use super::{Connection, ServerUrl, TransportKind, config, negotiate, quic, race, web};
 
 /// The session code of a peer that chose a draft which was not offered: VERSION_NEGOTIATION_FAILED (draft-14 §3.4,
@@ -49,15 +50,90 @@ pub(crate) struct Connected {
     pub(crate) version: Version,
 }
 
-/// Connects to a server, trying every address of its name.
-pub(crate) async fn connect(url: &ServerUrl, options: &ConnectOptions) -> Result<Connected, ConnectError> {
+/// What a client has seen of a server on the way to a session, as far as it came.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Seen {
+    /// The address that answered.
+    pub address: Option<SocketAddr>,
+    /// How long QUIC's handshake with that address took, from its first packet.
+    pub handshake: Option<Duration>,
+    /// How long it took from there to the server's SETUP, the WebTransport request included.
+    pub setup: Option<Duration>,
+    /// The server's certificate.
+    pub certificate: Option<SeenCertificate>,
+    shaken: Option<Instant>,
+}
+
+impl Seen {
+    fn shake(&mut self, handshake: &Handshake) {
+        self.address = Some(handshake.connection.remote_address());
+        self.handshake = Some(handshake.took);
+        self.certificate.clone_from(&handshake.certificate);
+        self.shaken = Some(Instant::now());
+    }
+
+    /// The server's SETUP has come.
+    pub(crate) fn set_up(&mut self) {
+        self.setup = self.shaken.map(|shaken| shaken.elapsed());
+    }
+}
+
+/// Connects to a server, trying every address of its name, and keeps what it sees of it.
+pub(crate) async fn connect_seeing(
+    url: &ServerUrl,
+    options: &ConnectOptions,
+    seen: &mut Seen,
+) -> Result<Connected, ConnectError> {
     let plan = Plan::new(url, options);
-    let deadline = plan.deadline;
-    let addresses = match timeout_at(deadline, resolve(url)).await {
-        Ok(addresses) => addresses.map_err(|failure| plan.error(None, failure))?,
-        Err(_) => return Err(plan.error(None, plan.timed_out())),
+    let addresses = plan.addresses().await?;
+    plan.connect(addresses, seen).await
+}
+
+/// What a server answered to a WebTransport request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WebTransportAnswer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The protocol that it chose, if it named one.
+    pub protocol: Option<String>,
+}
+
+/// Asks for a WebTransport session at an `https://` URL, offering protocols of any names, and ends it at once. For tools
+/// that find out why a server refuses.
+///
+/// # Errors
+/// Whatever keeps the server from answering, among it an answer that cannot be read and a protocol that was not offered.
+pub async fn ask_web_transport(
+    url: &ServerUrl,
+    options: &ConnectOptions,
+    offer: &[&str],
+) -> Result<WebTransportAnswer, ConnectError> {
+    let plan = Plan::new(url, options);
+    let addresses = plan.addresses().await?;
+    let handshake = plan.quic(addresses, &[web::ALPN]).await?;
+    let address = handshake.connection.remote_address();
+    let Handshake { connection, connection_id, endpoint, .. } = handshake;
+    let asked = web::connect(connection, url.as_url(), offer, connection_id, endpoint);
+    let failure = match timeout_at(plan.deadline, asked).await {
+        Ok(Ok(session)) => {
+            let connection = Connection::from(session);
+            let protocol = connection.protocol();
+            connection.close(0, "");
+            return Ok(WebTransportAnswer { status: 200, protocol });
+        }
+        Ok(Err(UpgradeError::Status(status))) => return Ok(WebTransportAnswer { status, protocol: None }),
+        Ok(Err(error)) => ConnectFailure::upgrade(error, options.timeout),
+        Err(_) => plan.timed_out(),
     };
-    plan.connect(race::interleave(addresses)).await
+    Err(plan.error(Some(address), failure))
+}
+
+/// Connects to a server.
+#[cfg(test)]
+pub(crate) async fn connect(url: &ServerUrl, options: &ConnectOptions) -> Result<Connected, ConnectError> {
+    connect_seeing(url, options, &mut Seen::default()).await
 }
 
 /// Connects to a server at given addresses, in their order, whatever its name resolves to.
@@ -67,7 +143,7 @@ pub(super) async fn connect_at(
     addresses: Vec<SocketAddr>,
     options: &ConnectOptions,
 ) -> Result<Connected, ConnectError> {
-    Plan::new(url, options).connect(addresses).await
+    Plan::new(url, options).connect(addresses, &mut Seen::default()).await
 }
 
 async fn resolve(url: &ServerUrl) -> Result<Vec<SocketAddr>, ConnectFailure> {
@@ -86,18 +162,28 @@ struct Plan<'a> {
     url: &'a ServerUrl,
     options: &'a ConnectOptions,
     versions: Vec<Version>,
-    deadline: tokio::time::Instant,
+    deadline: Instant,
 }
 
 impl<'a> Plan<'a> {
     fn new(url: &'a ServerUrl, options: &'a ConnectOptions) -> Self {
         let versions = negotiate::newest_first(&options.versions);
-        Self { url, options, versions, deadline: tokio::time::Instant::now() + options.timeout }
+        Self { url, options, versions, deadline: Instant::now() + options.timeout }
     }
 
-    async fn connect(self, addresses: Vec<SocketAddr>) -> Result<Connected, ConnectError> {
-        let handshake = self.quic(addresses).await?;
+    /// The addresses of the server's name, in the order in which they are tried.
+    async fn addresses(&self) -> Result<Vec<SocketAddr>, ConnectError> {
+        let addresses = match timeout_at(self.deadline, resolve(self.url)).await {
+            Ok(addresses) => addresses.map_err(|failure| self.error(None, failure))?,
+            Err(_) => return Err(self.error(None, self.timed_out())),
+        };
+        Ok(race::interleave(addresses))
+    }
+
+    async fn connect(self, addresses: Vec<SocketAddr>, seen: &mut Seen) -> Result<Connected, ConnectError> {
+        let handshake = self.quic(addresses, &self.protocols()).await?;
         let address = handshake.connection.remote_address();
+        seen.shake(&handshake);
         match timeout_at(self.deadline, self.session(handshake)).await {
             Ok(connected) => connected.map_err(|failure| self.error(Some(address), failure)),
             Err(_) => Err(self.error(Some(address), self.timed_out())),
@@ -105,11 +191,15 @@ impl<'a> Plan<'a> {
     }
 
     /// A QUIC connection to the first of the addresses that answers.
-    async fn quic(&self, addresses: Vec<SocketAddr>) -> Result<Handshake, ConnectError> {
+    async fn quic(
+        &self,
+        addresses: Vec<SocketAddr>,
+        protocols: &[&'static str],
+    ) -> Result<Handshake, ConnectError> {
         let rule = self.rule().await.map_err(|failure| self.error(None, failure))?;
         let attempt = Attempt {
             host: self.url.host().into(),
-            protocols: self.protocols().into(),
+            protocols: protocols.into(),
             rule,
             timeout: self.options.timeout,
             socket_buffer: self.options.socket_buffer,
@@ -144,7 +234,7 @@ impl<'a> Plan<'a> {
 
     /// What carries the session: the connection itself, or a WebTransport session on it.
     async fn session(&self, handshake: Handshake) -> Result<Connected, ConnectFailure> {
-        let Handshake { connection, connection_id, endpoint } = handshake;
+        let Handshake { connection, connection_id, endpoint, .. } = handshake;
         quic::require_datagrams(&connection).map_err(|lost| ConnectFailure::Handshake(lost.to_string()))?;
         let connection: Connection = match self.url.transport() {
             TransportKind::WebTransport => {
@@ -189,6 +279,8 @@ struct Handshake {
     connection: quinn::Connection,
     connection_id: String,
     endpoint: quinn::Endpoint,
+    took: Duration,
+    certificate: Option<SeenCertificate>,
 }
 
 /// What a handshake with any of the addresses needs.
@@ -212,12 +304,19 @@ impl Attempt {
 
         let endpoint = config::endpoint(unspecified(address), self.socket_buffer, None)
             .map_err(ConnectFailure::Socket)?;
+        let started = Instant::now();
         let connection = endpoint
             .connect_with(config, address, &self.host)
             .map_err(|error| ConnectFailure::Handshake(error.to_string()))?
             .await
             .map_err(|error| ConnectFailure::handshake(error, verifier.refusal(), self.timeout))?;
-        Ok(Handshake { connection, connection_id: id.to_string(), endpoint })
+        Ok(Handshake {
+            connection,
+            connection_id: id.to_string(),
+            endpoint,
+            took: started.elapsed(),
+            certificate: verifier.seen(),
+        })
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use moqingbird_wire::Version;
 
-use super::tls::{CertificateError, CertificateHash, Refusal};
+use super::tls::{CertificateError, CertificateHash, Distrust, DistrustKind};
 use super::web::UpgradeError;
 use super::{Lost, ServerUrl, TransportKind};
 
@@ -44,6 +44,8 @@ pub enum ConnectFailure {
     Untrusted {
         /// The SHA-256 of the certificate that it showed.
         certificate: CertificateHash,
+        /// What kind of thing is wrong with it.
+        kind: DistrustKind,
         /// What is wrong with it.
         reason: String,
     },
@@ -130,7 +132,7 @@ impl fmt::Display for ConnectFailure {
             Self::Certificates(error) => error.fmt(f),
             Self::Socket(error) => write!(f, "no UDP socket ({error})"),
             Self::TimedOut { after } => write!(f, "nobody answered within {:.1} s", after.as_secs_f32()),
-            Self::Untrusted { certificate, reason } => {
+            Self::Untrusted { certificate, reason, .. } => {
                 write!(f, "the server's certificate is not trusted ({reason}; its SHA-256 is {certificate})")
             }
             Self::NoCommonProtocol => f.write_str("the server knows none of the protocols offered (ALPN)"),
@@ -184,12 +186,12 @@ impl ConnectFailure {
     /// What the end of a QUIC handshake means; `refusal` is what this side had against the certificate.
     pub(super) fn handshake(
         error: quinn::ConnectionError,
-        refusal: Option<Refusal>,
+        refusal: Option<(CertificateHash, Distrust)>,
         timeout: Duration,
     ) -> Self {
         use quinn::ConnectionError as Quic;
-        if let Some(Refusal { certificate, reason }) = refusal {
-            return Self::Untrusted { certificate, reason };
+        if let Some((certificate, Distrust { kind, reason })) = refusal {
+            return Self::Untrusted { certificate, kind, reason };
         }
         let code = match &error {
             Quic::TransportError(error) => Some(error.code),

@@ -28,15 +28,20 @@ mod web;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use client::{Connected, connect};
+#[cfg(test)]
+pub(crate) use client::connect;
+pub(crate) use client::{Connected, connect_seeing};
 pub(crate) use contract::{CANCELLED, DatagramError, Lost, StreamError};
 pub(crate) use dispatch::{Connection, RecvStream, SendStream};
 pub(crate) use listener::{AcceptError, Accepted, Incoming, Listener};
 pub(crate) use mem::pair;
 
 pub use self::url::{ServerUrl, ServerUrlError};
-pub use client::ConnectOptions;
+pub use client::{ConnectOptions, Seen, WebTransportAnswer, ask_web_transport};
 pub use connect_error::{ConnectError, ConnectFailure};
 pub use contract::TransportKind;
 pub use listener::{BindError, ServerOptions};
-pub use tls::{CertificateError, CertificateHash, CertificateHashError, Pem, ServerCertificate, Trust};
+pub use tls::{
+    CertificateError, CertificateHash, CertificateHashError, Distrust, DistrustKind, Pem, SeenCertificate,
+    ServerCertificate, Trust,
+};

@@ -84,6 +84,30 @@ async fn a_refusing_status_is_told() {
 }
 
 #[tokio::test]
+async fn a_bare_webtransport_request_tells_status_and_protocol() {
+    for (status, protocol) in [(200, Some("chat")), (200, None), (404, None), (503, None)] {
+        let server = H3Server::bind();
+        let trust = Trust::Pinned(vec![CertificateHash::of(server.certificate())]);
+        let options = ConnectOptions { trust, ..ConnectOptions::default() };
+        let url = format!("https://{}/live", server.address()).parse().unwrap();
+        let answer = async {
+            let (request, mut stream, http) = server.request().await;
+            assert_eq!(request.headers()["wt-available-protocols"], "\"none-such\", \"chat\"");
+            let mut response = http::Response::builder().status(status);
+            if let Some(protocol) = protocol {
+                response = response.header("wt-protocol", format!("\"{protocol}\""));
+            }
+            stream.send_response(response.body(()).unwrap()).await.unwrap();
+            (stream, http)
+        };
+        let asked = ask_web_transport(&url, &options, &["none-such", "chat"]);
+        let (answered, _kept) = within(async { tokio::join!(asked, answer) }).await;
+        let expected = WebTransportAnswer { status, protocol: protocol.map(str::to_owned) };
+        assert_eq!(answered.unwrap(), expected);
+    }
+}
+
+#[tokio::test]
 async fn an_unquoted_protocol_answer_is_told_by_name() {
     assert!(matches!(answered(200, Some("moqt-16")).await.failure(), ConnectFailure::MalformedProtocol));
 }

@@ -46,6 +46,47 @@ async fn any_certificate_is_accepted_without_verification() {
     }
 }
 
+/// What an observer with these roots sees of a server with the development certificate or this one, by this host's name.
+async fn observed(certificate: ServerCertificate, extra: Vec<Pem>, host: &str) -> Seen {
+    let options = ServerOptions { certificate, ..ServerOptions::default() };
+    let listener = Listener::bind(&options).unwrap();
+    let trust = Trust::Observe { system: false, extra };
+    let options = ConnectOptions { trust, ..ConnectOptions::default() };
+    let url = format!("moqt://{host}:{}", listener.local_addrs()[0].port()).parse().unwrap();
+    let mut seen = Seen::default();
+    let accept = async { listener.accept().await.unwrap().handshake().await };
+    let (connected, _accepted) =
+        within(async { tokio::join!(connect_seeing(&url, &options, &mut seen), accept) }).await;
+    connected.unwrap();
+    assert_eq!(seen.certificate.as_ref().unwrap().sha256(), listener.certificate_sha256());
+    assert_eq!(seen.address, Some(listener.local_addrs()[0]));
+    assert!(seen.handshake.is_some());
+    seen
+}
+
+fn distrust(seen: &Seen) -> Option<DistrustKind> {
+    seen.certificate.as_ref().unwrap().distrust.as_ref().map(|distrust| distrust.kind)
+}
+
+#[tokio::test]
+async fn an_observer_accepts_any_certificate_and_tells_what_the_roots_have_against_it() {
+    let own = Files::new("observed-own");
+    let other = Files::new("observed-other");
+    let expired = Files::expired("observed-expired");
+    let root = |files: &Files| vec![Pem::Path(files.chain.clone())];
+    let cases = [
+        (own.certificate(), root(&own), "127.0.0.1", None),
+        (own.certificate(), root(&own), "localhost", Some(DistrustKind::WrongName)),
+        (own.certificate(), root(&other), "127.0.0.1", Some(DistrustKind::UnknownIssuer)),
+        (expired.certificate(), root(&expired), "127.0.0.1", Some(DistrustKind::Expired)),
+        (expired.certificate(), root(&other), "127.0.0.1", Some(DistrustKind::Expired)),
+        (own.certificate(), vec![], "127.0.0.1", Some(DistrustKind::NoRoots)),
+    ];
+    for (certificate, roots, host, kind) in cases {
+        assert_eq!(distrust(&observed(certificate, roots, host).await), kind);
+    }
+}
+
 #[test]
 fn both_sides_log_their_keys_where_the_environment_asks_for_it() {
     // The environment belongs to the whole process, so a process of its own runs an ordinary handshake.
@@ -173,13 +214,30 @@ struct Files {
 
 impl Files {
     fn new(name: &str) -> Self {
+        Self::made(name, rcgen::CertificateParams::new(["127.0.0.1".to_owned()]).unwrap())
+    }
+
+    /// A certificate whose time was over in the year 2001.
+    fn expired(name: &str) -> Self {
+        let mut params = rcgen::CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+        params.not_before = rcgen::date_time_ymd(2000, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2001, 1, 1);
+        Self::made(name, params)
+    }
+
+    fn made(name: &str, mut params: rcgen::CertificateParams) -> Self {
+        params.distinguished_name.push(rcgen::DnType::CommonName, name);
         let folder = std::env::temp_dir().join(format!("moqingbird-{}-{name}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
-        let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+        let signing_key = rcgen::KeyPair::generate().unwrap();
         let (chain, key) = (folder.join("chain.pem"), folder.join("key.pem"));
-        std::fs::write(&chain, made.cert.pem()).unwrap();
-        std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+        std::fs::write(&chain, params.self_signed(&signing_key).unwrap().pem()).unwrap();
+        std::fs::write(&key, signing_key.serialize_pem()).unwrap();
         Self { folder, chain, key }
+    }
+
+    fn certificate(&self) -> ServerCertificate {
+        ServerCertificate::Pem { chain: Pem::Path(self.chain.clone()), key: Pem::Path(self.key.clone()) }
     }
 }
 

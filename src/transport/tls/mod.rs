@@ -17,8 +17,8 @@ use rustls::sign::CertifiedKey;
 
 pub use certificate::ServerCertificate;
 pub use pem::{CertificateError, Pem};
-pub use trust::Trust;
-pub(super) use trust::{Refusal, Rule, Verifier};
+pub use trust::{Distrust, DistrustKind, SeenCertificate, Trust};
+pub(super) use trust::{Rule, Verifier};
 
 static PROVIDER: LazyLock<Arc<CryptoProvider>> =
     LazyLock::new(|| Arc::new(rustls::crypto::ring::default_provider()));

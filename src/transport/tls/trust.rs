@@ -27,6 +27,14 @@ pub enum Trust {
     /// Any certificate at all: whoever sits on the path can read and change everything. For tests on one's own machine; each
     /// connection logs a warning.
     Insecure,
+    /// Any certificate at all, as `Insecure` has it; but what these roots have against it is told by
+    /// [`examine`](crate::examine). For tools that report on servers.
+    Observe {
+        /// Whether the system's roots count.
+        system: bool,
+        /// Further roots.
+        extra: Vec<Pem>,
+    },
 }
 
 impl Default for Trust {
@@ -43,6 +51,10 @@ impl Trust {
             Self::Roots { system, extra } => Rule::Roots(roots(*system, extra)?),
             Self::Pinned(hashes) => Rule::Pinned(hashes.clone()),
             Self::Insecure => Rule::Insecure,
+            Self::Observe { system, extra } => Rule::Observe(match roots(*system, extra) {
+                Err(CertificateError::NoRoots) => None,
+                found => Some(found?),
+            }),
         })
     }
 }
@@ -73,35 +85,118 @@ pub(in crate::transport) enum Rule {
     Roots(Arc<WebPkiServerVerifier>),
     Pinned(Vec<CertificateHash>),
     Insecure,
+    /// Nothing where there are no roots.
+    Observe(Option<Arc<WebPkiServerVerifier>>),
 }
 
-/// The certificate that a handshake refused, and why.
-#[derive(Clone, Debug)]
-pub(in crate::transport) struct Refusal {
-    pub(in crate::transport) certificate: CertificateHash,
-    pub(in crate::transport) reason: String,
+/// The certificate that a server showed, and what the client's [`Trust`] has against it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SeenCertificate {
+    /// The certificate in DER.
+    pub der: Vec<u8>,
+    /// Why it is not trusted. `None`: it is, or nothing was asked of it.
+    pub distrust: Option<Distrust>,
 }
 
-/// Judges the certificate of one handshake. QUIC reports only an alert's number, so the reason is kept here.
+impl SeenCertificate {
+    /// The SHA-256 of the certificate.
+    pub fn sha256(&self) -> CertificateHash {
+        CertificateHash::of(&self.der)
+    }
+}
+
+/// Why a certificate is not trusted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Distrust {
+    /// In one word.
+    pub kind: DistrustKind,
+    /// In the words of whoever judged.
+    pub reason: String,
+}
+
+impl fmt::Display for Distrust {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.reason)
+    }
+}
+
+/// What kind of thing is wrong with a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum DistrustKind {
+    /// Its time is over.
+    Expired,
+    /// Its time has not come.
+    NotYetValid,
+    /// It is for other names than the URL's.
+    WrongName,
+    /// No root that is trusted leads to it.
+    UnknownIssuer,
+    /// It is not the one that was pinned.
+    NotPinned,
+    /// This machine trusts nobody.
+    NoRoots,
+    /// Something else.
+    Other,
+}
+
+impl Distrust {
+    fn new(kind: DistrustKind, reason: impl fmt::Display) -> Self {
+        Self { kind, reason: reason.to_string() }
+    }
+}
+
+impl From<&rustls::Error> for Distrust {
+    fn from(error: &rustls::Error) -> Self {
+        use rustls::CertificateError as Wrong;
+        let kind = match error {
+            rustls::Error::InvalidCertificate(Wrong::Expired | Wrong::ExpiredContext { .. }) => {
+                DistrustKind::Expired
+            }
+            rustls::Error::InvalidCertificate(Wrong::NotValidYet | Wrong::NotValidYetContext { .. }) => {
+                DistrustKind::NotYetValid
+            }
+            rustls::Error::InvalidCertificate(
+                Wrong::NotValidForName | Wrong::NotValidForNameContext { .. },
+            ) => DistrustKind::WrongName,
+            rustls::Error::InvalidCertificate(Wrong::UnknownIssuer) => DistrustKind::UnknownIssuer,
+            _ => DistrustKind::Other,
+        };
+        Self::new(kind, error)
+    }
+}
+
+/// Judges the certificate of one handshake, and keeps what it saw: QUIC reports only an alert's number.
 #[derive(Debug)]
 pub(in crate::transport) struct Verifier {
     rule: Rule,
-    refusal: Mutex<Option<Refusal>>,
+    seen: Mutex<Option<SeenCertificate>>,
 }
 
 impl Verifier {
     pub(in crate::transport) fn new(rule: Rule) -> Arc<Self> {
-        Arc::new(Self { rule, refusal: Mutex::default() })
+        Arc::new(Self { rule, seen: Mutex::default() })
     }
 
-    /// Why the certificate was refused, if it was.
-    pub(in crate::transport) fn refusal(&self) -> Option<Refusal> {
-        self.refusal.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// The certificate that the server showed, if the handshake came so far.
+    pub(in crate::transport) fn seen(&self) -> Option<SeenCertificate> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn refuse(&self, certificate: CertificateHash, reason: &dyn fmt::Display) {
-        *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some(Refusal { certificate, reason: reason.to_string() });
+    /// The certificate, if it was refused, and why.
+    pub(in crate::transport) fn refusal(&self) -> Option<(CertificateHash, Distrust)> {
+        if matches!(self.rule, Rule::Observe(_)) {
+            return None;
+        }
+        let seen = self.seen()?;
+        Some((seen.sha256(), seen.distrust?))
+    }
+
+    fn saw(&self, leaf: &CertificateDer<'_>, distrust: Option<Distrust>) {
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some(SeenCertificate { der: leaf.to_vec(), distrust });
     }
 }
 
@@ -114,21 +209,38 @@ impl ServerCertVerifier for Verifier {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let hash = CertificateHash::of(leaf);
+        let verify = |roots: &WebPkiServerVerifier| {
+            let judged = roots.verify_server_cert(leaf, intermediates, name, ocsp, now);
+            self.saw(leaf, judged.as_ref().err().map(Distrust::from));
+            judged
+        };
         match &self.rule {
-            Rule::Roots(roots) => roots
-                .verify_server_cert(leaf, intermediates, name, ocsp, now)
-                .inspect_err(|error| self.refuse(hash, error)),
-            Rule::Pinned(hashes) if hashes.contains(&hash) => Ok(ServerCertVerified::assertion()),
+            Rule::Roots(roots) => verify(roots),
+            Rule::Pinned(hashes) if hashes.contains(&CertificateHash::of(leaf)) => {
+                self.saw(leaf, None);
+                Ok(ServerCertVerified::assertion())
+            }
             Rule::Pinned(_) => {
-                self.refuse(hash, &"its SHA-256 is not the pinned one");
+                let reason = "its SHA-256 is not the pinned one";
+                self.saw(leaf, Some(Distrust::new(DistrustKind::NotPinned, reason)));
                 Err(rustls::CertificateError::ApplicationVerificationFailure.into())
             }
             Rule::Insecure => {
                 tracing::warn!(
-                    server = ?name, certificate = %hash,
+                    server = ?name, certificate = %CertificateHash::of(leaf),
                     "CERTIFICATE VERIFICATION IS OFF: anybody on the path can read and change this connection"
                 );
+                self.saw(leaf, None);
+                Ok(ServerCertVerified::assertion())
+            }
+            Rule::Observe(Some(roots)) => {
+                // Whatever they say: it is kept.
+                let _ = verify(roots);
+                Ok(ServerCertVerified::assertion())
+            }
+            Rule::Observe(None) => {
+                let reason = "this machine has no root certificates to verify it by";
+                self.saw(leaf, Some(Distrust::new(DistrustKind::NoRoots, reason)));
                 Ok(ServerCertVerified::assertion())
             }
         }
