@@ -13,6 +13,7 @@ use super::received::{Collected, MAX_OBJECT, ReceivedStream};
 use super::session::{self, Asked, Granted, Leave, OwnedRequest};
 use super::{FetchError, Handle, RequestFailed, SubgroupError};
 use crate::driver::{DataStream, Listening, Note};
+use crate::session::FetchWitness;
 use crate::transport::CANCELLED;
 
 /// Objects of the past, in the order that was asked for (draft-14 §9.16, draft-16 §9.16). While they are not read, QUIC's
@@ -27,6 +28,7 @@ pub struct Fetched {
     listening: Listening,
     stream: Option<ReceivedStream>,
     reader: Option<FetchReader>,
+    witness: FetchWitness,
     /// In which order groups come, if it was asked for.
     order: Option<GroupOrder>,
     ok: Option<FetchOk>,
@@ -68,6 +70,7 @@ impl Fetched {
             listening,
             stream: None,
             reader: None,
+            witness: FetchWitness::new(),
             order,
             ok: None,
             max_object: MAX_OBJECT,
@@ -145,11 +148,20 @@ impl Fetched {
             return Ok(None);
         }
         let item = reader.next_item().map_err(|error| stream.broken(error))?;
-        if let Some(FetchStreamItem::End) = item {
-            if self.ok.is_some() {
-                self.owned.leave_by(Leave::Silently);
+        let tell = |fact| stream.tell(fact);
+        match &item {
+            Some(FetchStreamItem::Object(object)) => self.witness.object(object, reader.gaps(), tell),
+            Some(FetchStreamItem::EndOfRange { end, status }) => {
+                self.witness.end_of_range(*end, *status, tell);
             }
-            stream.finished();
+            Some(FetchStreamItem::End) => {
+                self.witness.ended(tell);
+                if self.ok.is_some() {
+                    self.owned.leave_by(Leave::Silently);
+                }
+                stream.finished();
+            }
+            _ => {}
         }
         Ok(item)
     }
@@ -231,11 +243,11 @@ impl Fetched {
     }
 
     fn open(&mut self, stream: DataStream) {
-        let DataStream { stream, opening, recv, leftover } = stream;
+        let DataStream { stream, request, opening, recv, leftover } = stream;
         let Opening::Fetch(id) = opening else { return };
         let handle = self.owned.handle.clone();
         self.reader = Some(FetchReader::new(handle.shared.draft, id, self.order, leftover));
-        self.stream = Some(ReceivedStream::new(handle, stream, recv));
+        self.stream = Some(ReceivedStream::new(handle, stream, request, recv));
     }
 
     /// The stream was reset: because the FETCH was declined, if that has been said.

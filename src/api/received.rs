@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use moqingbird_wire::DecodeError;
-use moqingbird_wire::model::ResetCode;
+use moqingbird_wire::model::{RequestId, ResetCode};
 use moqingbird_wire::stream::ReadError;
 
 use super::{Handle, SubgroupError};
-use crate::session::{Closed, Input, StreamEnd, StreamId};
+use crate::session::{Closed, Fact, Input, StreamEnd, StreamId};
 use crate::transport::{CANCELLED, RecvStream, StreamError};
 
 /// The largest object that is collected whole unless told otherwise, in bytes.
@@ -19,13 +19,24 @@ pub(super) const MAX_OBJECT: u64 = 16 * 1024 * 1024;
 pub(super) struct ReceivedStream {
     pub(super) handle: Arc<Handle>,
     stream: StreamId,
+    request: RequestId,
     recv: RecvStream,
     ended: bool,
 }
 
 impl ReceivedStream {
-    pub(super) const fn new(handle: Arc<Handle>, stream: StreamId, recv: RecvStream) -> Self {
-        Self { handle, stream, recv, ended: false }
+    pub(super) const fn new(
+        handle: Arc<Handle>,
+        stream: StreamId,
+        request: RequestId,
+        recv: RecvStream,
+    ) -> Self {
+        Self { handle, stream, request, recv, ended: false }
+    }
+
+    /// Tells the engine what other streams of the track may contradict.
+    pub(super) fn tell(&self, fact: Fact) {
+        self.handle.shared.handle(Input::Fact { of: self.request, fact });
     }
 
     /// Whether nothing more will be read.
@@ -59,6 +70,7 @@ impl ReceivedStream {
             ReadError::Violation(error) => self.violated(error),
             ReadError::MalformedTrack(rule) => {
                 self.abandon(CANCELLED);
+                self.tell(Fact::Malformed(rule));
                 SubgroupError::Malformed(rule)
             }
         }

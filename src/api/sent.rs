@@ -1,7 +1,10 @@
 //! What the writers of all data streams have in common: the bytes' way out, and the stream's end.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 
 use bytes::Bytes;
 use moqingbird_wire::model::ResetCode;
@@ -9,7 +12,7 @@ use tokio::sync::watch;
 
 use super::{Handle, PublicationError};
 use crate::driver::{Broken, SendCell, Shared};
-use crate::session::{Misuse, StreamEnd, StreamId};
+use crate::session::{Input, Misuse, StreamEnd, StreamId};
 use crate::transport::CANCELLED;
 
 /// What was taken and not handed over to the transport yet.
@@ -64,6 +67,15 @@ const fn misused(problem: &'static str) -> PublicationError {
     PublicationError::Misuse(Misuse::WrongState(problem))
 }
 
+/// What a future gives at once, if it does.
+async fn poll_once<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
+    poll_fn(|context| match future.as_mut().poll(context) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
+}
+
 /// A stream that is counted until it is settled. Dropped unfinished, it is reset with CANCELLED.
 #[derive(Debug)]
 pub(super) struct SentStream {
@@ -72,6 +84,8 @@ pub(super) struct SentStream {
     cell: Arc<SendCell>,
     unsettled: watch::Sender<usize>,
     settled: bool,
+    /// Whether the engine was told that objects wait.
+    waits: bool,
 }
 
 impl SentStream {
@@ -82,7 +96,7 @@ impl SentStream {
         unsettled: watch::Sender<usize>,
     ) -> Self {
         unsettled.send_modify(|count| *count += 1);
-        Self { shared: handle.shared.clone(), id, cell, unsettled, settled: false }
+        Self { shared: handle.shared.clone(), id, cell, unsettled, settled: false, waits: false }
     }
 
     /// Hands everything taken so far to the transport. Waits while the peer does not read.
@@ -90,13 +104,27 @@ impl SentStream {
         if pending.is_empty() {
             return Ok(());
         }
-        let written = self.cell.write_all(&mut pending.bytes).await;
+        let written = {
+            let mut write = pin!(self.cell.write_all(&mut pending.bytes));
+            match poll_once(write.as_mut()).await {
+                Some(written) => written,
+                None => {
+                    self.waits = true;
+                    self.shared.handle(Input::DataWaits { stream: self.id });
+                    write.await
+                }
+            }
+        };
+        if written.is_ok() && std::mem::take(&mut self.waits) {
+            self.shared.handle(Input::DataTaken { stream: self.id });
+        }
         written.map_err(|broken| self.broken(broken))
     }
 
     /// Leaves the stream to a task that sends the rest, ends it and awaits the acknowledgement.
     pub(super) fn finish(mut self, rest: Pending) {
         let shared = self.shared.clone();
+        shared.handle(Input::DataWaits { stream: self.id });
         shared.spawn(async move {
             match self.cell.see_off(rest.bytes).await {
                 Ok(()) => self.settle(StreamEnd::Finished),

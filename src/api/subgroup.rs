@@ -9,6 +9,7 @@ use moqingbird_wire::stream::{SubgroupItem, SubgroupReader};
 use super::received::{Collected, MAX_OBJECT, ReceivedStream};
 use super::{Handle, SubgroupError};
 use crate::driver::DataStream;
+use crate::session::SubgroupWitness;
 use crate::transport::CANCELLED;
 
 /// A subgroup on its stream. While it is not read, QUIC's flow control stops the publisher. Dropped before its end, it
@@ -17,6 +18,7 @@ use crate::transport::CANCELLED;
 pub struct IncomingSubgroup {
     stream: ReceivedStream,
     reader: SubgroupReader,
+    witness: SubgroupWitness,
     priority: u8,
     max_object: u64,
     collected: Collected<ObjectHeader>,
@@ -40,10 +42,11 @@ impl IncomingSubgroup {
         header: SubgroupHeader,
         default_priority: u8,
     ) -> Self {
-        let DataStream { stream, recv, leftover, .. } = stream;
+        let DataStream { stream, request, recv, leftover, .. } = stream;
         Self {
             reader: SubgroupReader::new(handle.shared.draft, header, leftover),
-            stream: ReceivedStream::new(handle, stream, recv),
+            stream: ReceivedStream::new(handle, stream, request, recv),
+            witness: SubgroupWitness::new(&header),
             priority: header.publisher_priority.unwrap_or(default_priority),
             max_object: MAX_OBJECT,
             collected: Collected::nothing(),
@@ -104,8 +107,15 @@ impl IncomingSubgroup {
             return Ok(None);
         }
         let item = self.reader.next_item().map_err(|error| self.stream.broken(error))?;
-        if let Some(SubgroupItem::End { .. }) = item {
-            self.stream.finished();
+        match &item {
+            Some(SubgroupItem::Object(object)) => {
+                self.witness.object(object, &self.reader, |fact| self.stream.tell(fact));
+            }
+            Some(SubgroupItem::End { last, .. }) => {
+                self.witness.ended(Some(*last), |fact| self.stream.tell(fact));
+                self.stream.finished();
+            }
+            _ => {}
         }
         Ok(item)
     }
@@ -138,5 +148,13 @@ impl IncomingSubgroup {
     /// Reads no more of the stream, and tells the publisher why.
     pub fn stop(mut self, code: ResetCode) {
         self.stream.stop(code);
+    }
+}
+
+impl Drop for IncomingSubgroup {
+    fn drop(&mut self) {
+        if !self.stream.has_ended() {
+            self.witness.ended(None, |fact| self.stream.tell(fact));
+        }
     }
 }

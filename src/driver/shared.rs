@@ -18,7 +18,10 @@ use super::listener::{End, Incoming, Listener, Listening, Note, Status};
 use super::{SendCell, timer};
 use crate::log::SessionLog;
 use crate::session::{Closed, Event, Input, Instant, Misuse, Output, Session, StreamEnd, StreamId};
-use crate::transport::{CANCELLED, Connection, RecvStream, SendStream};
+use crate::transport::{CANCELLED, Connection, RecvStream, SendStream, TransportKind};
+
+/// The most that one receive call gives: 64 KiB of packets in one buffer, which lives as long as any part of it.
+const RECEIVE_BATCH: usize = 64 * 1024;
 
 /// A session's engine and everything that its outputs name.
 #[derive(Debug)]
@@ -84,6 +87,8 @@ struct State {
 #[derive(Debug)]
 pub(crate) struct DataStream {
     pub(crate) stream: StreamId,
+    /// The request to which it was delivered.
+    pub(crate) request: RequestId,
     pub(crate) opening: Opening,
     pub(crate) recv: RecvStream,
     pub(crate) leftover: Stash,
@@ -236,9 +241,11 @@ impl Shared {
             return;
         }
         let stream = state.session.new_stream();
+        let chunks = leftover.chunks();
         state.held.insert(stream, (opening.clone(), recv, leftover));
         let now = self.now();
-        state.session.handle(now, Input::Data { stream, opening });
+        let pinned = pinned(chunks, self.connection.kind());
+        state.session.handle(now, Input::Data { stream, opening, pinned });
         self.carry_out(&mut state);
     }
 
@@ -394,7 +401,13 @@ impl Shared {
             Output::Deliver { stream, to } => {
                 let Some((opening, recv, leftover)) = state.held.remove(&stream) else { return };
                 if let Some(listener) = state.listeners.get(&to) {
-                    listener.tell(Note::Stream(Box::new(DataStream { stream, opening, recv, leftover })));
+                    listener.tell(Note::Stream(Box::new(DataStream {
+                        stream,
+                        request: to,
+                        opening,
+                        recv,
+                        leftover,
+                    })));
                 } else {
                     // The stream is stopped as it is dropped.
                     let how = StreamEnd::Stopped(CANCELLED.into());
@@ -534,6 +547,15 @@ impl State {
         if self.incoming.len() < waiting {
             self.listeners.remove(&id);
         }
+    }
+}
+
+/// How many bytes of memory chunks that were received may keep: a chunk is a part of a buffer into which the kernel has
+/// put as many packets as it had.
+const fn pinned(chunks: usize, transport: TransportKind) -> usize {
+    match transport {
+        TransportKind::Memory => 0,
+        _ => chunks.saturating_mul(RECEIVE_BATCH),
     }
 }
 

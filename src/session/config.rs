@@ -39,6 +39,12 @@ pub struct Config {
     /// How many data streams of unknown aliases, or before SETUP, are held; and how many bidirectional streams of the
     /// peer may be without a first message, or wait for SETUP.
     pub max_held_streams: usize,
+    /// How many bytes of memory the held data streams may keep together: what has come behind their headers, counted by
+    /// the receive buffers that it pins. A stream that would exceed it is refused.
+    pub max_held_bytes: usize,
+    /// How many streams of one subscription may be delivered and not have ended. What comes then is refused, and counts
+    /// as ended.
+    pub max_subscription_streams: usize,
     /// How many datagrams of unknown aliases are held.
     pub max_held_datagrams: usize,
     /// How many bytes the held datagrams may take together.
@@ -76,6 +82,8 @@ impl Default for Config {
             max_auth_token_cache_size: 4 * 1024,
             max_waiting_requests: 1_000,
             max_held_streams: 1_000,
+            max_held_bytes: 16 * 1024 * 1024,
+            max_subscription_streams: 1_000,
             max_held_datagrams: 64,
             max_held_datagram_bytes: 64 * 1024,
             max_namespaces: 10_000,

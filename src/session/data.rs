@@ -17,7 +17,9 @@ use moqingbird_wire::model::{
 use super::requests::{Body, Stage};
 use super::timers::Timer;
 use super::tracks::SentStream;
-use super::{Checked, Direction, Event, Instant, Misuse, Output, Session, StreamId, SubscriptionState};
+use super::{
+    Checked, Config, Direction, Event, Instant, Misuse, Output, Session, StreamId, SubscriptionState,
+};
 
 /// A subgroup stream to open.
 #[derive(Clone, Copy, Debug)]
@@ -30,18 +32,27 @@ pub struct OpenedStream {
     pub header: SubgroupHeader,
     /// Its place in the order of sending; higher goes first.
     pub order: i32,
-    /// If an object is later than this after it was there to be sent, the stream is to be reset with DELIVERY_TIMEOUT.
-    /// `None`: however late.
+    /// An object that is later than this after it was there to be sent resets the stream with DELIVERY_TIMEOUT, as far as
+    /// [`Input::DataWaits`] tells. `None`: however late.
+    ///
+    /// [`Input::DataWaits`]: super::Input::DataWaits
     pub delivery_timeout: Option<Duration>,
 }
 
 /// What has come for aliases that are not known.
 #[derive(Debug, Default)]
 pub(super) struct Held {
-    streams: VecDeque<(StreamId, TrackAlias)>,
+    streams: VecDeque<HeldStream>,
     datagrams: VecDeque<HeldDatagram>,
     /// The bytes of all held datagrams.
     bytes: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct HeldStream {
+    stream: StreamId,
+    alias: TrackAlias,
+    pinned: usize,
 }
 
 #[derive(Debug)]
@@ -57,9 +68,15 @@ impl Held {
     }
 
     fn take_streams(&mut self, alias: TrackAlias) -> Vec<StreamId> {
-        let taken = self.streams.iter().filter(|(_, of)| *of == alias).map(|(stream, _)| *stream).collect();
-        self.streams.retain(|(_, of)| *of != alias);
+        let taken = self.streams.iter().filter(|it| it.alias == alias).map(|it| it.stream).collect();
+        self.streams.retain(|it| it.alias != alias);
         taken
+    }
+
+    /// Whether there is room for another stream.
+    fn has_room(&self, pinned: usize, config: &Config) -> bool {
+        let all = self.streams.iter().map(|it| it.pinned).fold(pinned, usize::saturating_add);
+        self.streams.len() < config.max_held_streams && all <= config.max_held_bytes
     }
 
     fn take_datagrams(&mut self, wanted: impl Fn(&HeldDatagram) -> bool) -> Vec<Datagram> {
@@ -73,7 +90,13 @@ impl Held {
 
 /// What comes in.
 impl Session {
-    pub(super) fn data_opened(&mut self, now: Instant, stream: StreamId, opening: &Opening) -> Checked {
+    pub(super) fn data_opened(
+        &mut self,
+        now: Instant,
+        stream: StreamId,
+        opening: &Opening,
+        pinned: usize,
+    ) -> Checked {
         self.trace_stream(Direction::Received, stream, opening);
         let alias = match opening {
             Opening::Subgroup(header) => header.track_alias,
@@ -90,10 +113,10 @@ impl Session {
         if let Some(id) = self.receiver_of(alias) {
             self.deliver(stream, id);
             self.judge_forwarding(now, id);
-        } else if self.is_late(now, alias) || self.held.streams.len() >= self.config.max_held_streams {
+        } else if self.is_late(now, alias) || !self.held.has_room(pinned, &self.config) {
             self.stop_stream(stream);
         } else {
-            self.held.streams.push_back((stream, alias));
+            self.held.streams.push_back(HeldStream { stream, alias, pinned });
             self.timers.set(Timer::HeldStream(stream), now + self.config.held_timeout);
         }
         Ok(())
@@ -134,8 +157,13 @@ impl Session {
     }
 
     fn deliver(&mut self, stream: StreamId, id: RequestId) {
+        let limit = self.config.max_subscription_streams;
         let Some(receiving) = self.requests.receiving(id) else { return };
         receiving.arrived += 1;
+        if receiving.streams.len() >= limit {
+            self.stop_stream(stream);
+            return;
+        }
         receiving.streams.insert(stream);
         self.tracks.delivered.insert(stream, id);
         self.outputs.push_back(Output::Deliver { stream, to: id });
@@ -171,7 +199,7 @@ impl Session {
     }
 
     pub(super) fn drop_held(&mut self, stream: StreamId) {
-        self.held.streams.retain(|(held, _)| *held != stream);
+        self.held.streams.retain(|held| held.stream != stream);
         self.stop_stream(stream);
     }
 
@@ -263,7 +291,8 @@ impl Session {
         let may_omit = self.rules.default_priority;
         let Some(sending) = self.requests.sending(id) else { return Err(Misuse::WrongKind) };
         let moved = sending.place(group_id);
-        let sent = SentStream { group: group_id, publisher_priority };
+        let sent =
+            SentStream { group: group_id, subgroup: subgroup_id, publisher_priority, waits_since: None };
         sending.opened += 1;
         sending.begin_group(group_id);
         sending.streams.insert(stream, sent);
@@ -338,6 +367,7 @@ impl Session {
 
     pub(super) fn data_settled(&mut self, stream: StreamId) -> Checked {
         let Some(id) = self.tracks.sent.remove(&stream) else { return Ok(()) };
+        self.timers.clear(Timer::Delivery(stream));
         if let Some(sending) = self.requests.sending(id) {
             sending.streams.remove(&stream);
         }
@@ -366,6 +396,7 @@ impl Session {
         if let Body::Sending(sending) = open.body {
             for stream in sending.streams.into_keys() {
                 self.tracks.sent.remove(&stream);
+                self.timers.clear(Timer::Delivery(stream));
                 self.reset_stream(stream);
             }
             self.refuse_joiners(sending.joiners)?;

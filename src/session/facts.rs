@@ -52,6 +52,13 @@ pub enum Fact {
         /// How many.
         length: u64,
     },
+    /// There is nothing from `first` up to and including `last`.
+    NoObjects {
+        /// The first location.
+        first: Location,
+        /// The last.
+        last: Location,
+    },
     /// A reader found the track malformed, for this reason.
     Malformed(&'static str),
 }
@@ -100,6 +107,7 @@ impl TrackFacts {
             Fact::ObjectGap { at, length } => {
                 self.group(at.group).map_or(Ok(()), |group| group.gap(at.object, length))
             }
+            Fact::NoObjects { first, last } => self.nothing(first, last),
             Fact::Malformed(reason) => Err(reason),
         }
     }
@@ -123,21 +131,38 @@ impl TrackFacts {
         Ok(())
     }
 
+    fn nothing(&mut self, first: Location, last: Location) -> Judged {
+        if first.group == last.group {
+            return self.group(first.group).map_or(Ok(()), |group| group.nothing(first.object, last.object));
+        }
+        self.group(first.group).map_or(Ok(()), |group| group.end(first.object))?;
+        self.group(last.group).map_or(Ok(()), |group| group.nothing(0, last.object))?;
+        self.no_groups(first.group.saturating_add(1), last.group.saturating_sub(1))
+    }
+
+    /// Groups, the first and the last of which are told, do not exist.
+    fn no_groups(&mut self, first: u64, last: u64) -> Judged {
+        if first > last {
+            return Ok(());
+        }
+        if self.groups.range(first..=last).any(|(_, group)| group.largest.is_some()) {
+            return Err("a gap covers a group that has objects");
+        }
+        remember(&mut self.absent, (first, last));
+        Ok(())
+    }
+
     fn gap(&mut self, group_id: u64, length: u64) -> Judged {
         let Some(first) = group_id.checked_sub(length) else {
             return Err("a gap of more groups than precede");
         };
         let Some(last) = group_id.checked_sub(1).filter(|_| length > 0) else { return Ok(()) };
-        if self.groups.range(first..=last).any(|(_, group)| group.largest.is_some()) {
-            return Err("a gap covers a group that has objects");
-        }
         if let Some(group) = self.group(group_id)
             && group.gap.replace(length).is_some_and(|before| before != length)
         {
             return Err("two gaps are stated before one group");
         }
-        remember(&mut self.absent, (first, last));
-        Ok(())
+        self.no_groups(first, last)
     }
 
     /// A group that is remembered: the newest are.
@@ -197,7 +222,14 @@ impl GroupFacts {
         let Some(first) = object_id.checked_sub(length) else {
             return Err("a gap of more objects than precede");
         };
-        let Some(last) = object_id.checked_sub(1).filter(|_| length > 0) else { return Ok(()) };
+        match object_id.checked_sub(1).filter(|_| length > 0) {
+            Some(last) => self.nothing(first, last),
+            None => Ok(()),
+        }
+    }
+
+    /// Objects, the first and the last of which are told, do not exist.
+    fn nothing(&mut self, first: u64, last: u64) -> Judged {
         let seen = self.subgroups.values().flat_map(|known| [known.first, known.last]);
         if seen.into_iter().any(|id| (first..=last).contains(&id)) {
             return Err("a gap covers an object that was seen");

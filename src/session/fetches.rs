@@ -12,7 +12,7 @@ use moqingbird_wire::EncodeError;
 use moqingbird_wire::model::{
     DEFAULT_PRIORITY, EndLocation, ErrorContext, Fetch, FetchOk, FetchRange, FullTrackName, GroupOrder,
     Location, Message, Opening, Request, RequestError, RequestErrorCode, RequestId, RequestKind,
-    RequestUpdate, Response, SubscriptionFilter, Target, TrackExtensions,
+    RequestUpdate, Response, SubgroupId, SubscriptionFilter, Target, TrackExtensions,
 };
 
 use super::requests::{Body, Open, Stage};
@@ -113,7 +113,8 @@ impl Serving {
     }
 
     pub(super) fn order(&self) -> i32 {
-        priority::order(self.fetch.subscriber_priority, self.publisher_priority, GroupOrder::Ascending, 0, 0)
+        let subscriber = self.fetch.subscriber_priority;
+        priority::order(subscriber, self.publisher_priority, GroupOrder::Ascending, 0, 0, SubgroupId::Zero)
     }
 }
 

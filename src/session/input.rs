@@ -58,6 +58,8 @@ pub enum Input {
         stream: StreamId,
         /// Its header.
         opening: Opening,
+        /// How many bytes of memory are kept by what has come behind the header; a receive buffer counts whole.
+        pinned: usize,
     },
     /// A data stream that was delivered has ended.
     DataEnded {
@@ -65,6 +67,18 @@ pub enum Input {
         stream: StreamId,
         /// How.
         how: StreamEnd,
+    },
+    /// Objects on a data stream of ours wait for the transport, or a finished one for its acknowledgement. It may be told
+    /// again while they do. After the subscription's delivery timeout the answer is
+    /// [`Output::Reset`](super::Output::Reset).
+    DataWaits {
+        /// The stream.
+        stream: StreamId,
+    },
+    /// The transport has taken all objects that there are on a data stream of ours.
+    DataTaken {
+        /// The stream.
+        stream: StreamId,
     },
     /// A data stream of ours has nothing more to send.
     DataSettled {

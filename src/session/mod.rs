@@ -41,6 +41,7 @@ mod auth;
 mod commands;
 mod config;
 mod data;
+mod deadline;
 mod error;
 mod expiry;
 mod facts;
@@ -60,6 +61,7 @@ mod trace;
 mod tracks;
 mod updates;
 mod waiting;
+mod witness;
 
 pub use config::{Config, Side};
 pub use data::OpenedStream;
@@ -72,6 +74,7 @@ pub use priority::order as sending_order;
 pub use time::Instant;
 pub use trace::{Direction, Trace};
 pub use tracks::{Range, SubscriptionState};
+pub use witness::{FetchWitness, SubgroupWitness};
 
 use auth::{OurTokens, TheirTokens};
 use data::Held;
@@ -219,9 +222,17 @@ impl Session {
             Input::LaneReset { stream, .. } | Input::LaneStopped { stream, .. } => {
                 self.lane_broken(now, stream)
             }
-            Input::Data { stream, opening } => self.data_opened(now, stream, &opening),
+            Input::Data { stream, opening, pinned } => self.data_opened(now, stream, &opening, pinned),
             Input::DataEnded { stream, .. } => {
                 self.data_ended(now, stream);
+                Ok(())
+            }
+            Input::DataWaits { stream } => {
+                self.data_waits(now, stream);
+                Ok(())
+            }
+            Input::DataTaken { stream } => {
+                self.data_taken(stream);
                 Ok(())
             }
             Input::DataSettled { stream, .. } => self.data_settled(stream),
@@ -297,6 +308,7 @@ impl Session {
                 Timer::Expiry(id) => self.expired(now, id)?,
                 Timer::GoAway => self.goaway_overdue()?,
                 Timer::LateStreams(id) => self.subscription_ended(now, id),
+                Timer::Delivery(stream) => self.delivery_overdue(stream),
             }
         }
         Ok(())

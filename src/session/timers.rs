@@ -25,6 +25,8 @@ pub(super) enum Timer {
     GoAway,
     /// The streams that PUBLISH_DONE counted.
     LateStreams(RequestId),
+    /// The oldest object of a stream of ours that waits for the transport.
+    Delivery(StreamId),
 }
 
 /// At most one moment for each timer.

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use moqingbird_wire::model::{
     FullTrackName, GroupOrder, Location, Publish, PublishDone, PublishDoneCode, PublishOk, ReasonPhrase,
-    RequestId, RequestUpdate, SessionErrorCode, Subscribe, SubscribeOk, SubscriptionFilter, TrackAlias,
+    RequestId, RequestUpdate, SessionErrorCode, SubgroupId, Subscribe, SubscribeOk, SubscriptionFilter,
+    TrackAlias,
 };
 
 use super::facts::TrackFacts;
@@ -168,7 +169,10 @@ impl NewGroups {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SentStream {
     pub(super) group: u64,
+    pub(super) subgroup: SubgroupId,
     pub(super) publisher_priority: u8,
+    /// Since when objects on it wait for the transport.
+    pub(super) waits_since: Option<Instant>,
 }
 
 impl Sending {
@@ -306,19 +310,19 @@ impl Sending {
         self.subscriber_timeout(update.delivery_timeout);
     }
 
-    /// Makes room for a group among the places. Says whether the places of all streams have changed.
+    /// Measures the places of groups from the oldest open one, with this one. Says whether those of all streams have
+    /// changed.
     pub(super) fn place(&mut self, group: u64) -> bool {
-        if self.opened > 0 && priority::in_reach(self.base_group, group) {
-            return false;
-        }
-        self.base_group = self.streams.values().map(|stream| stream.group).fold(group, u64::min);
-        !self.streams.is_empty()
+        let base = self.streams.values().map(|stream| stream.group).fold(group, u64::min);
+        let before = std::mem::replace(&mut self.base_group, base);
+        base != before && !self.streams.is_empty()
     }
 
     pub(super) fn order(&self, stream: SentStream) -> i32 {
-        let SentStream { group, publisher_priority } = stream;
+        let SentStream { group, subgroup, publisher_priority, .. } = stream;
         let SubscriptionState { subscriber_priority, group_order, .. } = self.state;
-        priority::order(subscriber_priority, publisher_priority, group_order, self.base_group, group)
+        let base = self.base_group;
+        priority::order(subscriber_priority, publisher_priority, group_order, base, group, subgroup)
     }
 }
 

@@ -157,6 +157,7 @@ impl Session {
     pub(super) fn range_changed(&mut self, id: RequestId) {
         let Some(range) = self.subscription(id).map(|state| state.range) else { return };
         self.reset_streams(id, |sent| !range.has_group(sent.group));
+        self.renew_deadlines(id);
         self.prioritise(id);
     }
 

@@ -165,7 +165,7 @@ in_every_draft! {
         covers!("D14-10.4.4-03", "D16-10.4.4-04");
         let mut raw = Raw::new(draft, Side::Client);
         let stream = raw.session.new_stream();
-        raw.handle(Input::Data { stream, opening: Opening::Fetch(RequestId(8)) });
+        raw.handle(Input::Data { stream, opening: Opening::Fetch(RequestId(8)), pinned: 0 });
         assert!(raw.stopped(stream));
         raw.assert_open();
     }

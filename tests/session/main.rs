@@ -4,9 +4,11 @@
 mod support;
 
 mod data;
+mod deadlines;
 mod fetch;
 mod goaway;
 mod illegal;
+mod limits;
 mod malformed;
 mod namespaces;
 mod publish;

@@ -283,7 +283,7 @@ impl Pair {
             }
             Item::Opening(bytes) => {
                 let opening = self.draft.decode_opening(&mut Reader::new(&bytes)).unwrap();
-                Input::Data { stream: self.stream(to, wire), opening }
+                Input::Data { stream: self.stream(to, wire), opening, pinned: 0 }
             }
             Item::DataEnd(how) => {
                 let (ours, theirs) = (self.stream(to, wire), self.stream(1 - to, wire));

@@ -115,14 +115,14 @@ impl Raw {
             extensions: false,
             end_of_group: false,
         };
-        self.handle(Input::Data { stream, opening: Opening::Subgroup(header) });
+        self.handle(Input::Data { stream, opening: Opening::Subgroup(header), pinned: 0 });
         stream
     }
 
     /// Opens the stream that answers a FETCH.
     pub(crate) fn open_fetch(&mut self, id: RequestId) -> StreamId {
         let stream = self.session.new_stream();
-        self.handle(Input::Data { stream, opening: Opening::Fetch(id) });
+        self.handle(Input::Data { stream, opening: Opening::Fetch(id), pinned: 0 });
         stream
     }
 

@@ -46,6 +46,8 @@ struct Seen {
     item: Option<Location>,
     /// The last object that exists.
     object: Option<Location>,
+    /// What the last object with extension headers says of those just before it.
+    gaps: Gaps,
     /// Prior Group ID Gap as an object of this group states it.
     group_gap: Option<(u64, u64)>,
     /// The group whose end has come.
@@ -63,8 +65,15 @@ impl FetchReader {
         order: Option<GroupOrder>,
         leftover: Stash,
     ) -> Self {
-        let track =
-            Seen { order, item: None, object: None, group_gap: None, closed_group: None, end_of_track: None };
+        let track = Seen {
+            order,
+            item: None,
+            object: None,
+            gaps: Gaps { groups: None, objects: None },
+            group_gap: None,
+            closed_group: None,
+            end_of_track: None,
+        };
         let cursor = FetchCursor {
             location: None,
             subgroup_id: None,
@@ -82,6 +91,11 @@ impl FetchReader {
     /// How many bytes the payload of the object that has begun still lacks.
     pub const fn payload_left(&self) -> u64 {
         self.payload_left
+    }
+
+    /// What the last object that has extension headers says of the groups and objects just before it.
+    pub const fn gaps(&self) -> Gaps {
+        self.track.gaps
     }
 
     /// Adds what the stream delivered.
@@ -179,6 +193,7 @@ impl Seen {
     fn check_gaps(&mut self, object: &FetchObject) -> Result<(), &'static str> {
         let location = object.location;
         let gaps = Gaps::read(location, &object.extensions)?;
+        self.gaps = gaps;
         if let Some(seen) = self.object {
             if seen.group == location.group && gaps.covers_object(location, seen.object) {
                 return Err("Prior Object ID Gap covers an object that exists");

@@ -51,6 +51,11 @@ impl Stash {
         self.front.is_empty() && self.later.is_empty() && self.gathered.is_empty()
     }
 
+    /// In how many chunks what has not been consumed lies.
+    pub fn chunks(&self) -> usize {
+        usize::from(!self.front.is_empty()) + self.later.len()
+    }
+
     /// What `decode` reads from the front; `None` until it is all there.
     ///
     /// # Errors

@@ -41,6 +41,8 @@ pub enum SubgroupItem {
 struct Seen {
     /// The last object that exists.
     object: Option<u64>,
+    /// What the last object with extension headers says of those just before it.
+    gaps: Gaps,
     /// Prior Group ID Gap, which is the same in all objects of a group that state it.
     group_gap: Option<u64>,
     /// Whether End of Group or End of Track has come.
@@ -79,6 +81,11 @@ impl SubgroupReader {
     /// How many bytes the payload of the object that has begun still lacks.
     pub const fn payload_left(&self) -> u64 {
         self.payload_left
+    }
+
+    /// What the last object that has extension headers says of the groups and objects just before it.
+    pub const fn gaps(&self) -> Gaps {
+        self.track.gaps
     }
 
     /// Adds what the stream delivered.
@@ -175,6 +182,7 @@ impl Seen {
     #[inline(never)]
     fn check_gaps(&mut self, location: Location, object: &ObjectHeader) -> Result<(), &'static str> {
         let gaps = Gaps::read(location, &object.extensions)?;
+        self.gaps = gaps;
         if self.object.is_some_and(|seen| gaps.covers_object(location, seen)) {
             return Err("Prior Object ID Gap covers an object that exists");
         }
