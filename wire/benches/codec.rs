@@ -1,6 +1,7 @@
 //! What coding and reading cost: time by criterion, allocations and copied payload by counting.
 //!
-//! `cargo bench -p moqingbird-wire --bench codec`, with a part of a case's name to measure that case only.
+//! `cargo bench -p moqingbird-wire`, then `--` and a part of a case's name to measure that case only, `--quick` for a first
+//! impression.
 
 mod cases;
 

@@ -111,12 +111,15 @@ impl SubgroupReader {
         if self.payload_left == 0
             && self.broken.is_none()
             && let Some(mut r) = self.stash.front()
-            && let Ok(object) = self.draft.decode_object(&self.cursor, &mut r)
         {
-            let used = r.offset();
-            self.stash.consume(used);
-            self.begin(&object)?;
-            return Ok(Some(SubgroupItem::Object(object)));
+            let read = self.draft.decode_object(&self.cursor, &mut r);
+            if let Ok(object) = &read {
+                let used = r.offset();
+                self.stash.consume(used);
+                // Before it moves: the processor has it sooner here, and all that follows on the stream waits for it.
+                self.begin(object)?;
+                return Ok(read.ok().map(SubgroupItem::Object));
+            }
         }
         self.other_item()
     }

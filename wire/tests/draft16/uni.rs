@@ -414,6 +414,23 @@ fn every_flag_decides_one_field() {
 }
 
 #[test]
+fn of_the_flags_from_0x80_only_the_two_markers_are_defined() {
+    let at = FetchCursor::default();
+    for flags in 0x80..0x4000_u64 {
+        let bytes = Bytes::from([&varint(flags, 2)[..], &[1; 8]].concat());
+        let item = draft().decode_fetch_item(&at, &mut Reader::new(&bytes));
+        match flags {
+            0x8c => assert_eq!(item, Ok(end_of_range((1, 1), RangeStatus::NonExistent).0)),
+            0x10c => assert_eq!(item, Ok(end_of_range((1, 1), RangeStatus::Unknown).0)),
+            _ => {
+                let error = item.unwrap_err();
+                assert_eq!((error.field, error.offset), ("Serialization Flags", 0), "{flags:#x}: {error}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_fetched_object_in_any_place_reads_back_as_it_was_written() {
     let ids = [0, 1, 2, 7, (1 << 62) - 2];
     let mut cursors = vec![FetchCursor::default()];
