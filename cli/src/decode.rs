@@ -1,7 +1,7 @@
 //! `moqt decode`.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -21,7 +21,7 @@ pub(crate) struct Args {
     /// What the bytes are
     kind: Kind,
     /// The bytes in hexadecimal (spaces, colons and a leading 0x do not matter), or a file that holds them or their
-    /// hexadecimal digits
+    /// hexadecimal digits; - is standard input
     #[arg(value_name = "HEX|FILE")]
     input: String,
 }
@@ -40,7 +40,8 @@ const EXAMPLES: &str = "\
 Examples:
   moqt decode control 03000a02010161016201210102
   moqt decode --draft 14 uni capture.bin
-  moqt decode datagram '00 07 03 05 80 68 69'";
+  moqt decode datagram '00 07 03 05 80 68 69'
+  xxd -r -p capture.txt | moqt decode uni -";
 
 fn draft(text: &str) -> Result<Version, String> {
     text.parse().ok().and_then(Version::from_number).ok_or_else(|| "write 14 or 16".to_owned())
@@ -65,6 +66,11 @@ pub(crate) fn run(args: &Args) -> Outcome {
 fn read(input: &str) -> Result<Bytes, Failure> {
     if let Some(bytes) = hex(input.as_bytes()) {
         return Ok(bytes.into());
+    }
+    if input == "-" {
+        let mut content = Vec::new();
+        io::stdin().read_to_end(&mut content)?;
+        return Ok(hex(&content).unwrap_or(content).into());
     }
     if !Path::new(input).exists() {
         let line = format!("`{input}` is neither hexadecimal nor a file: write pairs of digits, or a path");

@@ -82,6 +82,7 @@ fn a_bad_parameter_is_pointed_at_with_its_rule_and_the_code_that_follows() {
     let trouble = explanation.trouble.as_ref().unwrap();
     assert_eq!((trouble.field, trouble.offset), ("SUBSCRIPTION_FILTER", 12));
     assert_eq!(closes(&explanation), (SessionErrorCode::ProtocolViolation, false));
+    assert_eq!(names(&explanation), ["SUBSCRIBE, unfinished"]);
     let shown = explanation.to_string();
     let expected = "\
 error: SUBSCRIPTION_FILTER at byte 12: 0x9 has no meaning in this draft

@@ -1,10 +1,15 @@
 //! `moqt decode`: what it prints, and how it ends.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// Exit status, stdout and stderr.
 fn decode(args: &[&str]) -> (i32, String, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_moqt")).arg("decode").args(args).output().unwrap();
+    decode_from(Stdio::null(), args)
+}
+
+fn decode_from(input: impl Into<Stdio>, args: &[&str]) -> (i32, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_moqt"));
+    let output = command.arg("decode").args(args).stdin(input).output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
 }
@@ -61,13 +66,26 @@ the session is closed with PROTOCOL_VIOLATION (0x3)
 fn a_file_is_read_as_bytes_or_as_digits() {
     let directory = std::env::temp_dir().join(format!("moqt-decode-{}", std::process::id()));
     std::fs::create_dir_all(&directory).unwrap();
-    for (name, content) in [("bytes", &b"\x00\x07\x03\x05\x80hi"[..]), ("digits", b"00 07 03 05 80 6869\n")] {
-        let file = directory.join(name);
-        std::fs::write(&file, content).unwrap();
-        for draft in ["14", "16"] {
-            let (status, out, _) = decode(&["--draft", draft, "datagram", file.to_str().unwrap()]);
-            assert_eq!(status, 0, "{name}, draft {draft}");
-            assert!(out.contains("Object Payload              \"hi\""), "{name}, draft {draft}: {out}");
+    for (draft, kind, digits) in [
+        ("14", "datagram", "00 07 03 05 80 6869"),
+        ("16", "datagram", "00 07 03 05 80 6869"),
+        ("16", "uni", "05 04 1c 01 00 80 02 6162 408c 07 0c 410c 07 0f 1c 08 00 80 01 7a"),
+        ("16", "control", "03 000a 02 01 0161 0162 01 21 01 09"),
+    ] {
+        let told = decode(&["--draft", draft, kind, digits]);
+        let digits: String = digits.split_whitespace().collect();
+        let bytes: Vec<_> = digits
+            .as_bytes()
+            .chunks(2)
+            .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
+            .collect();
+        for (name, content) in [("bytes", bytes), ("digits", format!("{digits}\n").into_bytes())] {
+            let file = directory.join(name);
+            std::fs::write(&file, content).unwrap();
+            let of_file = decode(&["--draft", draft, kind, file.to_str().unwrap()]);
+            assert_eq!(of_file, told, "{kind} as {name}, draft {draft}");
+            let of_input = decode_from(std::fs::File::open(file).unwrap(), &["--draft", draft, kind, "-"]);
+            assert_eq!(of_input, told, "{kind} as {name} on standard input, draft {draft}");
         }
     }
     std::fs::remove_dir_all(directory).unwrap();

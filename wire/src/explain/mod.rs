@@ -116,12 +116,14 @@ struct Explainer<'d> {
     explanation: Explanation,
     /// Where the unit begins that is being read.
     start: usize,
+    /// What it is, as far as its first bytes tell.
+    begun: Option<&'static str>,
 }
 
 impl<'d> Explainer<'d> {
     fn new(draft: &'d dyn Draft, bytes: Bytes) -> Self {
         let explanation = Explanation { bytes, units: Vec::new(), trouble: None };
-        Self { draft, explanation, start: 0 }
+        Self { draft, explanation, start: 0, begun: None }
     }
 
     /// Reads `bytes` by `read`, which may fail.
@@ -133,7 +135,8 @@ impl<'d> Explainer<'d> {
         let observer = Observer::default();
         let mut r = Reader::watched(bytes, &observer);
         if let Err(error) = read(&mut self, &mut r) {
-            self.close("unfinished", bytes.len(), r.seen());
+            let name = self.begun.map_or("unfinished".to_owned(), |name| format!("{name}, unfinished"));
+            self.close(name, bytes.len(), r.seen());
             let consequence = Consequence::Close {
                 code: error.code(),
                 number: self.draft.session_code(error.code()),
@@ -171,6 +174,7 @@ impl<'d> Explainer<'d> {
         let frame = r.offset();
         let kind = r.varint("Message Type")?;
         let name = self.draft.message_name(kind);
+        self.begun = name;
         let length = r.u16("Message Length")?;
         let mut payload = r.take(length.into(), "Message Payload")?;
         self.draft.decode_payload(kind, &mut payload).map_err(|error| match name {
@@ -178,6 +182,7 @@ impl<'d> Explainer<'d> {
             None => DecodeError { offset: frame, ..error },
         })?;
         self.close(name.unwrap_or("message"), r.offset(), r.seen());
+        self.begun = None;
         Ok(())
     }
 

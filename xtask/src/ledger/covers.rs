@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::ToTokens;
+use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
-use syn::{Attribute, Item, LitStr, Meta};
+use syn::{Attribute, Item, LitStr, Meta, Token};
 
 /// One `covers!(..)`.
 #[derive(Clone, Debug)]
@@ -181,7 +182,7 @@ impl Search<'_> {
         fault: Option<&str>,
     ) -> Holder {
         let fault = fault.map(str::to_owned).or_else(|| self.left_out(attrs));
-        let fault = fault.or_else(|| ignored(attrs));
+        let fault = fault.or_else(|| self.ignored(attrs));
         let fault = fault.or_else(|| (!run).then(|| "no test of this file runs it".to_owned()));
         Holder { name: name.to_string(), lines: (span.start().line, span.end().line), fault }
     }
@@ -231,6 +232,19 @@ impl Search<'_> {
         })
     }
 
+    /// Why attributes leave a test out of a run.
+    fn ignored(&self, attrs: &[Attribute]) -> Option<String> {
+        let list = Punctuated::<Meta, Token![,]>::parse_terminated;
+        let ignores = |attr: &Attribute| match attr.path().is_ident("cfg_attr") {
+            false => attr.path().is_ident("ignore"),
+            true => attr.parse_args_with(list).is_ok_and(|metas| {
+                let given = metas.iter().skip(1).any(|meta| meta.path().is_ident("ignore"));
+                given && metas.first().is_some_and(|condition| self.holds(condition))
+            }),
+        };
+        attrs.iter().any(ignores).then(|| "the test is ignored".to_owned())
+    }
+
     fn holds(&self, condition: &Meta) -> bool {
         match condition {
             Meta::Path(path) => ["test", "unix", "debug_assertions"].iter().any(|name| path.is_ident(name)),
@@ -245,7 +259,7 @@ impl Search<'_> {
                 }
             }
             Meta::List(list) => {
-                let parser = syn::punctuated::Punctuated::<Meta, syn::Token![,]>::parse_terminated;
+                let parser = Punctuated::<Meta, Token![,]>::parse_terminated;
                 let Ok(inner) = list.parse_args_with(parser) else { return false };
                 match list.path.get_ident().map(ToString::to_string).as_deref() {
                     Some("all") => inner.iter().all(|condition| self.holds(condition)),
@@ -302,10 +316,6 @@ fn names_in(stream: TokenStream, names: &mut Vec<String>) {
 /// `#[test]`, `#[tokio::test]` and their like.
 fn is_test(attrs: &[Attribute]) -> bool {
     attrs.iter().any(|attr| attr.path().segments.last().is_some_and(|name| name.ident == "test"))
-}
-
-fn ignored(attrs: &[Attribute]) -> Option<String> {
-    attrs.iter().any(|attr| attr.path().is_ident("ignore")).then(|| "the test is ignored".to_owned())
 }
 
 fn path_of(attrs: &[Attribute]) -> Option<String> {

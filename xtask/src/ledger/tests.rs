@@ -4,8 +4,9 @@ use std::path::Path;
 
 use super::check::{CheckedAgainst, faults};
 use super::covers::{Cover, Place, find};
-use super::rows::{Row, load};
+use super::rows::{LEVELS, ROLES, Row, load};
 use super::sources::Sources;
+use super::{fractions, missing, tested};
 
 fn covers(text: &str) -> Vec<Cover> {
     find(Path::new("tests/some.rs"), text, None, &["net".to_owned()]).unwrap().covers
@@ -74,6 +75,8 @@ fn a_function_counts_where_a_macro_mounts_it() {
 fn an_ignored_test_does_not_count() {
     assert!(fault("#[test] #[ignore = \"slow\"] fn goes() { covers!(\"A\"); }").unwrap().contains("ignored"));
     assert!(fault("proptest! { #[test] #[ignore] fn goes(v in any()) { covers!(\"A\"); } }").is_some());
+    assert!(fault("#[test] #[cfg_attr(unix, ignore)] fn goes() { covers!(\"A\"); }").is_some());
+    assert_eq!(fault("#[test] #[cfg_attr(windows, ignore)] fn goes() { covers!(\"A\"); }"), None);
 }
 
 #[test]
@@ -95,6 +98,54 @@ fn a_test_behind_a_condition_that_holds_counts() {
 fn the_ledger_as_recorded_has_no_fault() {
     let source = format!("#[test] fn goes() {{ covers!({:?}); }}", rows()[0].id);
     assert_eq!(checked(&source, &seal(), &[]), Vec::<String>::new());
+}
+
+#[test]
+fn a_row_whose_test_is_ignored_or_not_compiled_is_a_fault() {
+    let id = &rows()[0].id;
+    for (attribute, told) in [("#[ignore]", "ignored"), ("#[cfg(windows)]", "not compiled")] {
+        let source = format!("#[test] {attribute} fn goes() {{ covers!({id:?}); }}");
+        let faults = checked(&source, &seal(), &[]);
+        assert!(faults.len() == 1 && faults[0].contains(told), "{attribute}: {faults:?}");
+    }
+}
+
+#[test]
+fn a_group_is_told_in_one_line_that_ends_after_the_fraction() {
+    let rows = load().unwrap();
+    let source = format!("#[test] fn goes() {{ covers!({:?}, \"D14-9.7-03\"); }}", rows[0].id);
+    let named = covers(&source);
+    let lines = fractions(&rows, &tested(&named));
+    for line in lines.lines() {
+        let words: Vec<_> = line.split(' ').collect();
+        let [draft, role, level, fraction] = words[..] else { panic!("{line}") };
+        assert!(draft.starts_with("draft-") && ROLES.contains(&role) && LEVELS.contains(&level), "{line}");
+        let (covered, total) = fraction.split_once('/').unwrap();
+        assert!(covered.parse::<usize>().unwrap() <= total.parse().unwrap(), "{line}");
+    }
+    let musts = |role: &str, totals: [usize; 2]| {
+        for (draft, total) in [14, 16].into_iter().zip(totals) {
+            let line = lines.lines().find(|line| line.starts_with(&format!("draft-{draft} {role} MUST ")));
+            assert!(line.unwrap().ends_with(&format!("/{total}")), "{line:?}");
+        }
+    };
+    musts("codec", [54, 65]);
+    musts("session", [96, 108]);
+    musts("transport", [6, 9]);
+    musts("publisher", [88, 97]);
+    musts("subscriber", [51, 63]);
+    musts("relay", [50, 56]);
+}
+
+#[test]
+fn a_row_without_a_test_is_told_with_its_reason() {
+    let rows = rows();
+    let named = covers(&format!("#[test] fn goes() {{ covers!({:?}); }}", rows[0].id));
+    let text = missing(&rows, &tested(&named), &[(rows[1].id.clone(), "hard".to_owned())]);
+    let lines: Vec<_> = text.lines().collect();
+    assert_eq!(lines.len(), rows.len() - 1, "{text}");
+    assert!(lines[0].starts_with(&rows[1].id) && lines[0].ends_with("\thard"), "{text}");
+    assert!(lines[1].starts_with(&rows[2].id) && lines[1].ends_with("\tno reason recorded"), "{text}");
 }
 
 #[test]
