@@ -1,8 +1,11 @@
 //! What can be set.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use moqingbird::track::TrackOptions;
+
+use crate::auth::{AllowAll, Authorizer};
 
 /// How a relay behaves.
 #[derive(Clone, Debug)]
@@ -16,10 +19,17 @@ pub struct RelayOptions {
     /// How many subgroups of one track are sent to one subscriber side by side; further ones wait, and are lost to it
     /// if they are evicted meanwhile. Default: 256.
     pub max_subgroups: usize,
+    /// Who may do what. Default: everybody everything ([`AllowAll`]).
+    pub authorizer: Arc<dyn Authorizer>,
 }
 
 impl Default for RelayOptions {
     fn default() -> Self {
-        Self { track: TrackOptions::default(), stalled_after: Duration::from_secs(2), max_subgroups: 256 }
+        Self {
+            track: TrackOptions::default(),
+            stalled_after: Duration::from_secs(2),
+            max_subgroups: 256,
+            authorizer: Arc::new(AllowAll),
+        }
     }
 }

@@ -28,6 +28,7 @@
 //! subscribers go on with that publisher's objects; otherwise they are told PUBLISH_DONE: with the publisher's own code
 //! if it gave one, otherwise with INTERNAL_ERROR.
 
+pub mod auth;
 mod bridge;
 mod config;
 mod core;

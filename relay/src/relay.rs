@@ -12,6 +12,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
+use crate::auth::{Access, Operation};
 use crate::config::RelayOptions;
 use crate::core::{Action, Core, Input, PeerId, RequestKey, TrackKey};
 use crate::session::{self, Answer, NamespaceChange};
@@ -114,6 +115,7 @@ struct State {
 #[derive(Debug)]
 struct Peer {
     session: Session,
+    access: Arc<Access>,
     pouring: watch::Sender<usize>,
 }
 
@@ -164,11 +166,11 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn join(&self, session: Session) -> PeerId {
+    pub(crate) fn join(&self, session: Session, access: Arc<Access>) -> PeerId {
         let mut state = self.lock();
         state.last_peer += 1;
         let peer = PeerId(state.last_peer);
-        state.peers.insert(peer, Peer { session, pouring: watch::channel(0).0 });
+        state.peers.insert(peer, Peer { session, access, pouring: watch::channel(0).0 });
         peer
     }
 
@@ -268,8 +270,9 @@ impl Shared {
                             forwarding,
                             before.into_iter().map(|(_, task)| task).collect(),
                         );
+                        let until = peer.access.below(Operation::PublishNamespace, &name.namespace);
                         let upstream = async move {
-                            upstream.await;
+                            until.limit(upstream).await;
                             drop(pouring);
                         };
                         let subscription = Some((name, runtime.spawn(upstream)));
@@ -286,12 +289,20 @@ impl Shared {
                     }
                 }
                 Action::Offer { request, peer, track, name, forward } => {
-                    if let (Some(Peer { session, .. }), Some(fanout), Ok(runtime)) =
+                    if let (Some(Peer { session, access, .. }), Some(fanout), Ok(runtime)) =
                         (state.peers.get(&peer), state.tracks.get(&track), Handle::try_current())
                     {
+                        let until = access.below(Operation::SubscribeNamespace, &name.namespace);
                         let publish = publish(name, fanout, forward);
                         let (shared, session) = (Arc::clone(self), session.clone());
-                        runtime.spawn(session::offer(shared, request, session, publish, fanout.track()));
+                        runtime.spawn(session::offer(
+                            shared,
+                            request,
+                            session,
+                            publish,
+                            fanout.track(),
+                            until,
+                        ));
                     }
                 }
                 Action::EndTrack(track) => {

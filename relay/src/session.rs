@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use moqingbird::track::{self, Reader, Track};
 use moqingbird::wire::model::{
-    Location, PublishOk, RequestError, RequestErrorCode, SubscriptionFilter, TrackExtensions, TrackNamespace,
+    Location, PublishOk, RequestError, RequestErrorCode, SessionErrorCode, SubscriptionFilter,
+    TrackExtensions, TrackNamespace,
 };
 use moqingbird::{
     IncomingPublish, IncomingPublishNamespace, IncomingRequest, IncomingSubscribe,
@@ -14,6 +15,7 @@ use moqingbird::{
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
+use crate::auth::{Access, InUse, Operation, Until, expired};
 use crate::bridge;
 use crate::core::{Input, PeerId, RequestKey};
 use crate::past;
@@ -43,34 +45,32 @@ pub(crate) enum NamespaceChange {
 
 /// Answers a peer until its session ends. The core hears of requests in the order in which they came.
 pub(crate) async fn serve(shared: Arc<Shared>, session: Session) {
-    let guard = Guard { peer: shared.join(session.clone()), shared, session };
-    let Guard { shared, session, peer } = &guard;
+    let access = Access::new(Arc::clone(&shared.options.authorizer), &session);
+    let admitted = match access.setup().await {
+        Ok(until) => until,
+        Err(denied) => {
+            tracing::info!(remote = ?session.remote_address(), %denied, "a session is refused");
+            return session.close(denied.session_code(), &denied.reason);
+        }
+    };
+    let peer = shared.join(session.clone(), Arc::clone(&access));
+    let guard = Guard { shared, session, access, peer };
+    let Guard { shared, session, access, peer } = &guard;
     let mut requests = JoinSet::new();
     loop {
         tokio::select! {
             request = session.next_request() => match request {
-                Some(IncomingRequest::Subscribe(request)) => {
-                    requests.spawn(subscribe(Arc::clone(shared), *peer, session.clone(), request));
-                }
-                Some(IncomingRequest::Publish(request)) => {
-                    requests.spawn(publish(Arc::clone(shared), *peer, request));
-                }
-                Some(IncomingRequest::PublishNamespace(request)) => {
-                    requests.spawn(publish_namespace(Arc::clone(shared), *peer, request));
-                }
-                Some(IncomingRequest::SubscribeNamespace(request)) => {
-                    requests.spawn(subscribe_namespace(Arc::clone(shared), *peer, request));
-                }
-                Some(IncomingRequest::Fetch(request)) => {
-                    requests.spawn(past::fetch(Arc::clone(shared), session.clone(), request));
-                }
-                Some(IncomingRequest::TrackStatus(request)) => {
-                    requests.spawn(past::track_status(Arc::clone(shared), session.clone(), request));
-                }
-                Some(other) => other.reject(RequestError::new(RequestErrorCode::NotSupported, "not supported")),
+                Some(request) => match access.request(&request).await {
+                    Ok(until) => guard.begin(request, until, &mut requests),
+                    Err(error) => request.reject(error),
+                },
                 None => break,
             },
             Some(_) = requests.join_next() => {}
+            () = admitted.over() => {
+                session.close(SessionErrorCode::ExpiredAuthToken, "what allowed the session has expired");
+                break;
+            }
         }
     }
     // Every task ends by itself, now that the session is over. What the peer sent before its end is still being poured,
@@ -88,13 +88,46 @@ pub(crate) async fn serve(shared: Arc<Shared>, session: Session) {
 struct Guard {
     shared: Arc<Shared>,
     session: Session,
+    access: Arc<Access>,
     peer: PeerId,
+}
+
+impl Guard {
+    /// Serves a request that is allowed up to a time.
+    fn begin(&self, request: IncomingRequest, until: Until, requests: &mut JoinSet<()>) {
+        let (shared, peer, session) = (Arc::clone(&self.shared), self.peer, self.session.clone());
+        match request {
+            IncomingRequest::Subscribe(request) => {
+                requests.spawn(subscribe(shared, peer, session, request, until));
+            }
+            IncomingRequest::Publish(request) => {
+                requests.spawn(publish(shared, peer, request, until));
+            }
+            IncomingRequest::PublishNamespace(request) => {
+                let namespace = request.request().namespace.clone();
+                let used = self.access.uses(Operation::PublishNamespace, namespace, until);
+                requests.spawn(publish_namespace(shared, peer, request, until, used));
+            }
+            IncomingRequest::SubscribeNamespace(request) => {
+                let prefix = request.request().prefix.clone();
+                let used = self.access.uses(Operation::SubscribeNamespace, prefix, until);
+                requests.spawn(subscribe_namespace(shared, peer, request, until, used));
+            }
+            IncomingRequest::Fetch(request) => {
+                requests.spawn(until.limit(past::fetch(shared, session, request)));
+            }
+            IncomingRequest::TrackStatus(request) => {
+                requests.spawn(past::track_status(shared, session, request));
+            }
+            other => other.reject(RequestError::new(RequestErrorCode::NotSupported, "not supported")),
+        }
+    }
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
         self.shared.leave(self.peer);
-        self.session.close(moqingbird::wire::model::SessionErrorCode::NoError, "");
+        self.session.close(SessionErrorCode::NoError, "");
     }
 }
 
@@ -116,6 +149,7 @@ fn subscribe(
     peer: PeerId,
     session: Session,
     incoming: IncomingSubscribe,
+    until: Until,
 ) -> impl Future<Output = ()> {
     let (answer, answered) = oneshot::channel();
     let asked = incoming.request().clone();
@@ -130,6 +164,7 @@ fn subscribe(
         let answer = tokio::select! {
             answer = answered => answer,
             () = incoming.cancelled() => return,
+            () = until.over() => return incoming.reject(expired()),
         };
         match answer {
             Ok(Answer::Attached(fanout, reader)) => {
@@ -143,7 +178,7 @@ fn subscribe(
                 let info = TrackInfo { largest: reader.largest(), extensions, ..TrackInfo::default() };
                 drop(fanout);
                 if let Ok(publication) = incoming.accept(info) {
-                    entry.copy(publication, &track, reader).await;
+                    until.limit(entry.copy(until.tell(publication), &track, reader)).await;
                 }
             }
             Ok(Answer::Rejected(error)) => incoming.reject(error),
@@ -173,7 +208,12 @@ impl Entry {
     }
 }
 
-fn publish(shared: Arc<Shared>, peer: PeerId, incoming: IncomingPublish) -> impl Future<Output = ()> {
+fn publish(
+    shared: Arc<Shared>,
+    peer: PeerId,
+    incoming: IncomingPublish,
+    until: Until,
+) -> impl Future<Output = ()> {
     let (answer, answered) = oneshot::channel();
     let asked = incoming.request();
     let (largest, extensions) = (asked.largest, asked.extensions.clone());
@@ -185,7 +225,7 @@ fn publish(shared: Arc<Shared>, peer: PeerId, incoming: IncomingPublish) -> impl
             Ok(Answer::Taken(fanout, mut forward)) => {
                 let ok = PublishOk { forward: *forward.borrow_and_update(), ..PublishOk::default() };
                 if let Ok(subscription) = incoming.accept(ok) {
-                    entry.pour(&fanout, subscription, forward).await;
+                    until.limit(entry.pour(&fanout, subscription, forward)).await;
                 }
             }
             Ok(Answer::Rejected(error)) => incoming.reject(error),
@@ -211,6 +251,8 @@ fn publish_namespace(
     shared: Arc<Shared>,
     peer: PeerId,
     incoming: IncomingPublishNamespace,
+    until: Until,
+    used: InUse,
 ) -> impl Future<Output = ()> {
     let (answer, answered) = oneshot::channel();
     let namespace = incoming.request().namespace.clone();
@@ -220,13 +262,16 @@ fn publish_namespace(
         match answered.await {
             Ok(Answer::Granted) => {
                 if let Ok(namespace) = incoming.accept() {
-                    namespace.withdrawn().await;
+                    tokio::select! {
+                        () = namespace.withdrawn() => {}
+                        () = until.over() => namespace.revoke(expired()),
+                    }
                 }
             }
             Ok(Answer::Rejected(error)) => incoming.reject(error),
             _ => incoming.reject(RequestError::new(RequestErrorCode::InternalError, "the relay stops")),
         }
-        drop(entry);
+        drop((entry, used));
     }
 }
 
@@ -234,6 +279,8 @@ fn subscribe_namespace(
     shared: Arc<Shared>,
     peer: PeerId,
     incoming: IncomingSubscribeNamespace,
+    until: Until,
+    used: InUse,
 ) -> impl Future<Output = ()> {
     let (answer, answered) = oneshot::channel();
     let (changes, mut changed) = mpsc::unbounded_channel();
@@ -255,6 +302,8 @@ fn subscribe_namespace(
                     // They fail if the peer has just left, which `cancelled` tells.
                     let _ = tokio::select! {
                         () = subscriber.cancelled() => return,
+                        // There is no message to tell it.
+                        () = until.over() => return,
                         change = changed.recv() => match change {
                             Some(NamespaceChange::Came(namespace)) => subscriber.namespace(namespace),
                             Some(NamespaceChange::Gone(namespace)) => subscriber.namespace_done(&namespace),
@@ -266,7 +315,7 @@ fn subscribe_namespace(
             Ok(Answer::Rejected(error)) => incoming.reject(error),
             _ => incoming.reject(RequestError::new(RequestErrorCode::InternalError, "the relay stops")),
         }
-        drop(entry);
+        drop((entry, used));
     }
 }
 
@@ -310,6 +359,7 @@ pub(crate) async fn offer(
     session: Session,
     publish: moqingbird::wire::model::Publish,
     track: Track,
+    until: Until,
 ) {
     let entry = Entry { shared, request };
     let extensions: TrackExtensions =
@@ -319,7 +369,7 @@ pub(crate) async fn offer(
         Ok(publication) if entry.shared.serves(request) => {
             let reader = track.reader(publication.filter());
             entry.shared.input(Input::Forward { request, forward: publication.forward() });
-            entry.copy(publication, &track, reader).await;
+            until.limit(entry.copy(until.tell(publication), &track, reader)).await;
         }
         Ok(_) => {}
         Err(error) => tracing::debug!(%error, "an offered track is not taken"),

@@ -12,7 +12,8 @@ use crate::session::Misuse;
 use crate::transport::DatagramError;
 
 /// A subscription as its publisher sees it: the peer's SUBSCRIBE that we accepted, or our PUBLISH that was accepted.
-/// Dropping it ends it with SUBSCRIPTION_ENDED; [`Publication::finish`] says why.
+/// Dropping it ends it with SUBSCRIPTION_ENDED, or as [`Publication::done_when_dropped`] has set; [`Publication::finish`]
+/// says why.
 #[derive(Debug)]
 pub struct Publication {
     pub(super) owned: OwnedRequest,
@@ -26,7 +27,7 @@ pub struct Publication {
 impl Publication {
     pub(super) fn new(granted: Granted, track: FullTrackName, subscribe: Option<Subscribe>) -> Self {
         let Granted { mut owned, listening: Listening { status, .. } } = granted;
-        owned.leave_by(Leave::Finish);
+        owned.leave_by(Leave::FINISH);
         Self { owned, status, track, subscribe, unsettled: watch::channel(0).0 }
     }
 
@@ -65,6 +66,11 @@ impl Publication {
     /// Waits until the subscriber has left, or the session is over.
     pub async fn cancelled(&self) {
         session::ended(&self.status).await;
+    }
+
+    /// Chooses what the subscriber is told (PUBLISH_DONE) if this is dropped.
+    pub fn done_when_dropped(&mut self, code: PublishDoneCode, reason: &'static str) {
+        self.owned.leave_by(Leave::Finish(code, reason));
     }
 
     /// Opens a stream for a subgroup. Waits while the subscriber takes no more streams.

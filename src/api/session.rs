@@ -304,9 +304,14 @@ pub(super) enum Leave {
     /// By withdrawing it.
     Cancel,
     /// By PUBLISH_DONE.
-    Finish,
+    Finish(PublishDoneCode, &'static str),
     /// There is nothing to say.
     Silently,
+}
+
+impl Leave {
+    pub(super) const FINISH: Self =
+        Self::Finish(PublishDoneCode::SubscriptionEnded, "the publisher let go of the subscription");
 }
 
 impl OwnedRequest {
@@ -330,9 +335,8 @@ impl Drop for OwnedRequest {
         // It fails if the request has ended meanwhile, which is as good.
         let _ = match self.leave {
             Leave::Cancel => shared.run(|session, now| session.cancel(now, id)),
-            Leave::Finish => {
-                let reason = "the publisher let go of the subscription".into();
-                shared.run(|session, now| session.finish(now, id, PublishDoneCode::SubscriptionEnded, reason))
+            Leave::Finish(code, reason) => {
+                shared.run(|session, now| session.finish(now, id, code, reason.into()))
             }
             Leave::Silently => Ok(()),
         };
@@ -364,7 +368,7 @@ impl Asked {
             .request(status, |session, now| session.request(now, request).map(Some))
             .map_err(|misuse| failed(shared, misuse))?;
         let (id, listening) = asked.ok_or(RequestFailed::Misuse(Misuse::WrongKind))?;
-        let leave = if kind == RequestKind::Publish { Leave::Finish } else { Leave::Cancel };
+        let leave = if kind == RequestKind::Publish { Leave::FINISH } else { Leave::Cancel };
         Ok(Self { owned: OwnedRequest::new(handle.clone(), id, leave), kind, listening })
     }
 
