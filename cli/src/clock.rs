@@ -8,11 +8,11 @@ use moqingbird::track::{Item, SubgroupWriter, TrackOptions, Writer};
 use moqingbird::wire::model::TrackNamespace;
 use time::OffsetDateTime;
 
-use crate::connection::{ConnectionArgs, namespace, track_name};
+use crate::connection::{ConnectionArgs, Peers, namespace, track_name};
 use crate::exit::{Failure, Outcome};
+use crate::groups::{object_header, subgroup};
 use crate::logs::Verbosity;
-use crate::publish::{object_header, subgroup};
-use crate::publisher::{self, Offer};
+use crate::publisher::{Offer, Publisher};
 use crate::subscribe;
 
 /// Publish the time of day every second, or show it as it comes.
@@ -66,7 +66,7 @@ pub(crate) async fn run(args: Args) -> Outcome {
         Command::Sub { common, count } => {
             common.verbosity.start();
             let name = track_name(common.namespace, common.track)?;
-            subscribe::print(&common.url, &common.connection, name, count).await
+            subscribe::print(common.url, &common.connection, name, count).await
         }
     }
 }
@@ -77,8 +77,8 @@ async fn publish(Common { url, namespace, track, connection, verbosity }: Common
     connection
         .with_session(&url, async |session| {
             let writer = Writer::new(TrackOptions::default());
-            let track = writer.track();
-            publisher::publish(&session, name, track, Offer::Namespace, async |_| tick(writer).await).await
+            let publisher = Publisher::new(name, writer.track(), Offer::NAMESPACE);
+            publisher.run(Peers::Server(session), async |_| tick(writer).await).await
         })
         .await
 }

@@ -1,12 +1,14 @@
 //! A session with a server, for those subcommands that need one.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use moqingbird::wire::model::{FullTrackName, SessionErrorCode, TrackNamespace};
 use moqingbird::{
-    CertificateHash, ClientOptions, ConnectFailure, EventLog, Pem, ServerUrl, Session, SessionError, Trust,
+    CertificateHash, ClientOptions, ConnectFailure, EventLog, Pem, Server, ServerCertificate, ServerOptions,
+    ServerUrl, Session, SessionError, Trust, Version,
 };
 use moqingbird_interop::Drafts;
 use tokio::time::timeout;
@@ -14,6 +16,7 @@ use tokio::time::timeout;
 use crate::exit::{Failure, Outcome};
 use crate::mlog::{self, MlogArgs};
 use crate::signals::Signals;
+use crate::target::Peer;
 
 /// How long a peer has to learn that we leave.
 pub(crate) const FAREWELL: Duration = Duration::from_secs(1);
@@ -35,6 +38,15 @@ pub(crate) struct ConnectionArgs {
     pin: Vec<CertificateHash>,
     #[command(flatten)]
     mlog: MlogArgs,
+}
+
+/// Where sessions come from.
+#[derive(Debug)]
+pub(crate) enum Peers {
+    /// The session with a server.
+    Server(Session),
+    /// Those who connect to us.
+    Clients(Box<Server>),
 }
 
 /// A track as the command line names it.
@@ -69,7 +81,7 @@ pub(crate) fn namespace(text: &str) -> Result<TrackNamespace, String> {
 impl ConnectionArgs {
     fn options(&self) -> ClientOptions {
         let mut options = ClientOptions::default();
-        options.connect.versions = self.draft.clone().unwrap_or_else(Drafts::all).versions().to_vec();
+        options.connect.versions = self.versions();
         options.connect.trust = if self.insecure {
             Trust::Insecure
         } else if !self.pin.is_empty() {
@@ -102,6 +114,51 @@ impl ConnectionArgs {
         drop(session);
         mlog::finish(log).await;
         outcome
+    }
+
+    /// As [`ConnectionArgs::with_session`], with a server, or with those who connect to us.
+    pub(crate) async fn with_peers(
+        &self,
+        peer: &Peer,
+        work: impl AsyncFnOnce(Peers) -> Result<(), Failure>,
+    ) -> Outcome {
+        match peer {
+            Peer::Server(url) => {
+                self.with_session(url, async |session| work(Peers::Server(session)).await).await
+            }
+            Peer::Clients { address, certificate } => self.listen(*address, certificate, work).await,
+        }
+    }
+
+    async fn listen(
+        &self,
+        address: SocketAddr,
+        certificate: &ServerCertificate,
+        work: impl AsyncFnOnce(Peers) -> Result<(), Failure>,
+    ) -> Outcome {
+        let mut signals = Signals::listen()?;
+        let log = self.mlog.open()?;
+        let mut options = ServerOptions::default();
+        options.addresses = vec![address];
+        options.versions = self.versions();
+        options.certificate = certificate.clone();
+        let mut server = Server::bind(&options).map_err(Failure::input)?;
+        if let Some(log) = &log {
+            server = server.with_event_log(log.clone());
+        }
+        for address in server.local_addrs() {
+            tracing::info!("listening {address} certificate-sha256 {}", server.certificate_sha256());
+        }
+        let outcome = tokio::select! {
+            done = work(Peers::Clients(Box::new(server))) => done.map(|()| ExitCode::SUCCESS),
+            signal = signals.end() => Ok(interrupted(signal)),
+        };
+        mlog::finish(log).await;
+        outcome
+    }
+
+    fn versions(&self) -> Vec<Version> {
+        self.draft.clone().unwrap_or_else(Drafts::all).versions().to_vec()
     }
 
     async fn connect(&self, url: &ServerUrl, log: Option<EventLog>) -> Result<Session, Failure> {

@@ -1,19 +1,19 @@
 //! `moqt fetch`.
 
-use std::path::PathBuf;
-use std::str::FromStr;
-
 use moqingbird::wire::model::{
-    EndLocation, Fetch, FetchRange, FullTrackName, GroupOrder, Location, ObjectStatus, Subscribe,
+    DEFAULT_PRIORITY, Fetch, FetchRange, FullTrackName, GroupOrder, ObjectStatus, Subscribe,
 };
-use moqingbird::{FetchDelivery, Fetched, RequestFailed, ServerUrl, Session};
+use moqingbird::{FetchDelivery, Fetched, RequestFailed, ServerUrl, Session, Subscription};
 
 use crate::connection::{ConnectionArgs, TrackArgs};
 use crate::exit::{Failure, Outcome};
 use crate::logs::Verbosity;
-use crate::sink::Sink;
+use crate::meter::Meter;
+use crate::place::Place;
+use crate::received::Received;
+use crate::sink::{OutputArgs, Sink};
 
-/// Fetch a track's objects of the past: each object's payload is a line on stdout, or a file.
+/// Fetch a track's objects of the past: each object's payload is a line on stdout, a JSON object, raw bytes, or a file.
 ///
 /// Objects come in the order of group and object. It ends with the range.
 #[derive(Debug, clap::Args)]
@@ -24,20 +24,25 @@ pub(crate) struct Args {
     #[command(flatten)]
     track: TrackArgs,
     /// The first object
-    #[arg(long, value_name = "GROUP[/OBJECT]", required_unless_present = "join")]
+    #[arg(long, value_name = "GROUP[/OBJECT]", required_unless_present_any = ["join", "join_from"])]
     start: Option<Place>,
     /// The last group, whole, or the last object
-    #[arg(long, value_name = "GROUP[/OBJECT]", required_unless_present = "join")]
+    #[arg(long, value_name = "GROUP[/OBJECT]", required_unless_present_any = ["join", "join_from"])]
     end: Option<Place>,
-    /// What has been published so far, from this many groups before the current one (a joining FETCH)
-    #[arg(long, value_name = "GROUPS", conflicts_with_all = ["start", "end", "descending"])]
+    /// What has been published so far, from this many groups before the current one (Relative Joining FETCH)
+    #[arg(long, value_name = "GROUPS", conflicts_with_all = ["start", "end", "descending", "priority", "join_from"])]
     join: Option<u64>,
+    /// What has been published so far, from this group (Absolute Joining FETCH)
+    #[arg(long, value_name = "GROUP", conflicts_with_all = ["start", "end", "descending", "priority"])]
+    join_from: Option<u64>,
     /// The latest group first
     #[arg(long)]
     descending: bool,
-    /// Write each object into this directory, as GROUP-OBJECT, instead of stdout
-    #[arg(long, value_name = "DIR")]
-    file_dir: Option<PathBuf>,
+    /// The subscriber's priority: 0 is served first, 255 last
+    #[arg(long, value_name = "0..255", default_value_t = DEFAULT_PRIORITY)]
+    priority: u8,
+    #[command(flatten)]
+    output: OutputArgs,
     #[command(flatten)]
     connection: ConnectionArgs,
     #[command(flatten)]
@@ -48,66 +53,60 @@ const EXAMPLES: &str = "\
 Examples:
   moqt fetch moqt://localhost:4443 demo numbers --start 0 --end 4 --insecure
   moqt fetch https://relay.example/ demo numbers --start 3/10 --end 3/19
-  moqt fetch moqt://relay.example demo log --join 2";
-
-/// `GROUP` or `GROUP/OBJECT`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Place {
-    group: u64,
-    object: Option<u64>,
-}
-
-impl FromStr for Place {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let number = |text: &str| {
-            let problem = |error| format!("{error}; a place is GROUP or GROUP/OBJECT, such as 3 or 3/10");
-            text.parse().map_err(problem)
-        };
-        match text.split_once('/') {
-            Some((group, object)) => Ok(Self { group: number(group)?, object: Some(number(object)?) }),
-            None => Ok(Self { group: number(text)?, object: None }),
-        }
-    }
-}
+  moqt fetch moqt://relay.example demo log --join 2 --json
+  moqt fetch moqt://relay.example demo log --join-from 7 --format raw > log.bin";
 
 pub(crate) async fn run(args: Args) -> Outcome {
     args.verbosity.start();
     let name = args.track.name()?;
-    let sink = Sink::new(args.file_dir)?;
-    let order = if args.descending { GroupOrder::Descending } else { GroupOrder::Ascending };
+    let sink = args.output.open()?;
+    let past = match (args.start, args.end, args.join, args.join_from) {
+        (Some(start), Some(end), ..) => Past::Range(Fetch {
+            group_order: Some(if args.descending { GroupOrder::Descending } else { GroupOrder::Ascending }),
+            subscriber_priority: args.priority,
+            ..Fetch::new(FetchRange::Standalone { track: name.clone(), start: start.start(), end: end.end() })
+        }),
+        (.., Some(group)) => Past::From(group),
+        (_, _, groups_before, None) => Past::GroupsBefore(groups_before.unwrap_or(0)),
+    };
     args.connection
-        .with_session(&args.url, async |session| match (args.start, args.end, args.join) {
-            (Some(start), Some(end), _) => {
-                let range = FetchRange::Standalone {
-                    track: name.clone(),
-                    start: Location::new(start.group, start.object.unwrap_or(0)),
-                    end: EndLocation { group: end.group, object: end.object },
-                };
-                let fetch = Fetch { group_order: Some(order), ..Fetch::new(range) };
-                let fetched = session.fetch(fetch).await.map_err(|error| refused(&name, &error))?;
-                write(fetched, &sink, u64::MAX).await.map(drop)
-            }
-            (_, _, groups_before) => join(&session, &name, groups_before.unwrap_or(0), &sink).await,
+        .with_session(&args.url, async |session| {
+            // A joining FETCH lives no longer than its subscription.
+            let (fetched, _subscription) = past.fetch(&session, &name).await?;
+            write(fetched, &sink, u64::MAX, None).await.map(drop)
         })
         .await
 }
 
-/// A joining FETCH needs a subscription, which is left again.
-async fn join(
-    session: &Session,
-    name: &FullTrackName,
-    groups_before: u64,
-    sink: &Sink,
-) -> Result<(), Failure> {
-    let subscribe = Subscribe { forward: false, ..Subscribe::new(name.clone()) };
-    let subscription = session.subscribe(subscribe).await.map_err(|error| refused(name, &error))?;
-    if subscription.largest().is_none() {
-        return Err(Failure::Failed(format!("nothing of {name} has been published yet; try `moqt sub`")));
+/// What is wanted of the past.
+enum Past {
+    Range(Fetch),
+    GroupsBefore(u64),
+    From(u64),
+}
+
+impl Past {
+    async fn fetch(
+        self,
+        session: &Session,
+        name: &FullTrackName,
+    ) -> Result<(Fetched, Option<Subscription>), Failure> {
+        let refused = |error| refused(name, &error);
+        if let Self::Range(fetch) = self {
+            return Ok((session.fetch(fetch).await.map_err(refused)?, None));
+        }
+        let subscribe = Subscribe { forward: false, ..Subscribe::new(name.clone()) };
+        let subscription = session.subscribe(subscribe).await.map_err(refused)?;
+        if subscription.largest().is_none() {
+            return Err(Failure::Failed(format!("nothing of {name} has been published yet; try `moqt sub`")));
+        }
+        let fetched = match self {
+            Self::From(group) => subscription.join_from(group).await,
+            Self::GroupsBefore(groups) => subscription.join(groups).await,
+            Self::Range(fetch) => session.fetch(fetch).await,
+        };
+        Ok((fetched.map_err(refused)?, Some(subscription)))
     }
-    let fetched = subscription.join(groups_before).await.map_err(|error| refused(name, &error))?;
-    write(fetched, sink, u64::MAX).await.map(drop)
 }
 
 fn refused(name: &FullTrackName, error: &RequestFailed) -> Failure {
@@ -119,14 +118,23 @@ fn refused(name: &FullTrackName, error: &RequestFailed) -> Failure {
 }
 
 /// Writes what comes, at most `left` objects; gives how many are left then.
-pub(crate) async fn write(mut fetched: Fetched, sink: &Sink, mut left: u64) -> Result<u64, Failure> {
+pub(crate) async fn write(
+    mut fetched: Fetched,
+    sink: &Sink,
+    mut left: u64,
+    mut meter: Option<&mut Meter>,
+) -> Result<u64, Failure> {
     while left > 0 {
         let next = fetched.next().await;
         let cut = |error| Failure::Failed(format!("the FETCH is incomplete: {error}"));
         match next.map_err(cut)? {
-            Some(FetchDelivery::Object(object)) if object.header.status == ObjectStatus::Normal => {
-                sink.write(object.header.location, &object.payload)?;
-                left -= 1;
+            Some(FetchDelivery::Object(object)) => {
+                let object = Received::of_fetch(object);
+                if let Some(meter) = &mut meter {
+                    meter.object(&object);
+                }
+                sink.write(&object)?;
+                left -= u64::from(object.status == ObjectStatus::Normal);
             }
             Some(FetchDelivery::EndOfRange { end, status }) => {
                 tracing::warn!("up to {end} nothing comes: {status:?}");
@@ -137,18 +145,4 @@ pub(crate) async fn write(mut fetched: Fetched, sink: &Sink, mut left: u64) -> R
     }
     sink.flush()?;
     Ok(left)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn places_are_groups_or_objects() {
-        assert_eq!("3".parse(), Ok(Place { group: 3, object: None }));
-        assert_eq!("3/10".parse(), Ok(Place { group: 3, object: Some(10) }));
-        for wrong in ["", "x", "3/", "/1", "3/1/2", "-1"] {
-            assert!(wrong.parse::<Place>().is_err(), "{wrong}");
-        }
-    }
 }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
 use moqingbird::wire::model::Location;
 
 /// Holds back what came before its turn.
@@ -11,15 +10,15 @@ use moqingbird::wire::model::Location;
 /// groups before has ended. Object IDs and Group IDs may have gaps, so something that is held may wait for what will
 /// never be: the caller gives up on that by [`InOrder::skip`] when it has waited long enough.
 #[derive(Debug)]
-pub(crate) struct InOrder {
+pub(crate) struct InOrder<T> {
     /// Where the next object should be.
     next: Location,
-    held: BTreeMap<Location, Bytes>,
+    held: BTreeMap<Location, T>,
     /// How many streams of each group are open. A group stays until a later one has begun.
     streams: BTreeMap<u64, usize>,
 }
 
-impl InOrder {
+impl<T> InOrder<T> {
     /// The first object is expected here.
     pub(crate) const fn new(first: Location) -> Self {
         Self { next: first, held: BTreeMap::new(), streams: BTreeMap::new() }
@@ -37,12 +36,12 @@ impl InOrder {
         }
     }
 
-    pub(crate) fn object(&mut self, location: Location, payload: Bytes) {
-        self.held.insert(location, payload);
+    pub(crate) fn object(&mut self, location: Location, object: T) {
+        self.held.insert(location, object);
     }
 
     /// The next object, if its turn has come. One that comes later than others after it is next at once.
-    pub(crate) fn pop(&mut self) -> Option<(Location, Bytes)> {
+    pub(crate) fn pop(&mut self) -> Option<(Location, T)> {
         let (&location, _) = self.held.first_key_value()?;
         if location > self.next && !self.begins_next_group(location) {
             return None;
@@ -51,7 +50,7 @@ impl InOrder {
     }
 
     /// The next object, whether or not something is missing before it.
-    pub(crate) fn skip(&mut self) -> Option<(Location, Bytes)> {
+    pub(crate) fn skip(&mut self) -> Option<(Location, T)> {
         let (&location, _) = self.held.first_key_value()?;
         self.take(location)
     }
@@ -67,12 +66,12 @@ impl InOrder {
             && self.streams.get(&self.next.group) == Some(&0)
     }
 
-    fn take(&mut self, location: Location) -> Option<(Location, Bytes)> {
-        let payload = self.held.remove(&location)?;
+    fn take(&mut self, location: Location) -> Option<(Location, T)> {
+        let object = self.held.remove(&location)?;
         self.next = self.next.max(Location::new(location.group, location.object + 1));
         let current = self.next.group;
         self.streams.retain(|group, open| *group >= current || *open > 0);
-        Some((location, payload))
+        Some((location, object))
     }
 }
 
@@ -80,17 +79,17 @@ impl InOrder {
 mod tests {
     use super::*;
 
-    fn give(order: &mut InOrder, locations: &[(u64, u64)]) {
+    fn give(order: &mut InOrder<()>, locations: &[(u64, u64)]) {
         for &(group, object) in locations {
-            order.object(Location::new(group, object), Bytes::new());
+            order.object(Location::new(group, object), ());
         }
     }
 
-    fn ready(order: &mut InOrder) -> Vec<(u64, u64)> {
+    fn ready(order: &mut InOrder<()>) -> Vec<(u64, u64)> {
         std::iter::from_fn(|| order.pop()).map(|(location, _)| (location.group, location.object)).collect()
     }
 
-    fn new() -> InOrder {
+    fn new() -> InOrder<()> {
         InOrder::new(Location::default())
     }
 

@@ -2,22 +2,32 @@
 //!
 //! Stdout carries results only, logs go to stderr. Exit status: 0 done, 1 it failed on the way, 2 the input cannot be used.
 
+mod announced;
 mod clock;
 mod connection;
 mod decode;
 mod exit;
 mod fetch;
+mod groups;
 mod in_order;
+mod input;
 mod interop;
 mod logs;
+mod meter;
 mod mlog;
+mod place;
 mod publish;
 mod publisher;
+mod received;
+mod receiver;
 mod relay;
 mod signals;
 mod sink;
+mod stats;
 mod status;
 mod subscribe;
+mod target;
+mod timestamp;
 mod version;
 
 use std::process::ExitCode;
@@ -46,6 +56,7 @@ enum Command {
     Pub(publish::Args),
     Sub(subscribe::Args),
     Fetch(fetch::Args),
+    Announced(announced::Args),
     Status(status::Args),
     Clock(clock::Args),
     Decode(decode::Args),
@@ -68,11 +79,12 @@ fn run(command: Command) -> Outcome {
             Command::Pub(args) => publish::run(args).await,
             Command::Sub(args) => subscribe::run(args).await,
             Command::Fetch(args) => fetch::run(args).await,
+            Command::Announced(args) => announced::run(args).await,
             Command::Status(args) => status::run(args).await,
             Command::Clock(args) => clock::run(args).await,
             Command::Decode(args) => decode::run(&args),
             Command::Interop(args) => interop::run(args).await,
-            Command::Version(_) => version::run(),
+            Command::Version(args) => version::run(&args),
         }
     });
     // A thread may be waiting for stdin, which nothing can interrupt.

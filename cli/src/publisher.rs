@@ -1,25 +1,39 @@
-//! A track of ours, offered to whoever asks the server for it.
+//! A track of ours, offered to whoever asks for it.
+
+use std::fmt::Display;
+use std::sync::Arc;
 
 use moqingbird::track::{self, Reader, Track};
 use moqingbird::wire::model::{
-    FullTrackName, Publish, PublishNamespace, RequestError, RequestErrorCode, TrackAlias, TrackExtensions,
+    FullTrackName, Publish, PublishNamespace, RequestError, RequestErrorCode, SessionErrorCode, TrackAlias,
+    TrackExtensions,
 };
-use moqingbird::{IncomingFetch, IncomingRequest, IncomingSubscribe, Publication, Session, TrackInfo};
+use moqingbird::{
+    Incoming, IncomingFetch, IncomingRequest, IncomingSubscribe, IncomingSubscribeNamespace, Publication,
+    PublishedNamespace, RequestFailed, Server, Session, TrackInfo, Version,
+};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::connection::Peers;
 use crate::exit::Failure;
 
 /// How many streams are open to a subscriber at a time.
 const MAX_SUBGROUPS: usize = 256;
 
-/// How the server learns of the track.
+/// How a peer learns of the track without asking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Offer {
-    /// PUBLISH_NAMESPACE, and then SUBSCRIBE comes from the server.
-    Namespace,
-    /// PUBLISH of the track itself.
-    Track,
+pub(crate) struct Offer {
+    /// By PUBLISH_NAMESPACE, and then SUBSCRIBE comes from the peer.
+    namespace: bool,
+    /// By PUBLISH of the track itself.
+    track: bool,
+}
+
+impl Offer {
+    pub(crate) const NAMESPACE: Self = Self { namespace: true, track: false };
+    pub(crate) const TRACK: Self = Self { namespace: false, track: true };
+    pub(crate) const BOTH: Self = Self { namespace: true, track: true };
 }
 
 /// Tells the work whether anybody has subscribed yet.
@@ -34,100 +48,210 @@ impl Subscribers {
     }
 }
 
-/// Offers a track and serves its subscribers until `work`, which writes the track and finishes it, is done, and every
-/// subscriber has got the rest.
-pub(crate) async fn publish(
-    session: &Session,
+/// A track, and how it is offered.
+#[derive(Clone, Debug)]
+pub(crate) struct Publisher {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
     name: FullTrackName,
     track: Track,
     offer: Offer,
-    work: impl AsyncFnOnce(Subscribers) -> Result<(), Failure>,
-) -> Result<(), Failure> {
-    let (come, subscribers) = watch::channel(false);
-    let mut server = Server { session, name, track, come, serving: JoinSet::new() };
-    // Held until the end: dropping it withdraws the namespace.
-    let _announced = match offer {
-        Offer::Namespace => {
-            let namespace = PublishNamespace::new(server.name.namespace.clone());
-            Some(session.publish_namespace(namespace).await.map_err(|error| server.refused(&error))?)
-        }
-        Offer::Track => {
-            server.publish().await?;
-            None
-        }
-    };
-    tracing::info!("offered {}: waiting for a subscriber", server.name);
-    tokio::select! {
-        done = work(Subscribers(subscribers)) => done?,
-        lost = server.answer() => return Err(lost),
-    }
-    // The track has ended, so each of them ends by itself.
-    while server.serving.join_next().await.is_some() {}
-    Ok(())
-}
-
-struct Server<'a> {
-    session: &'a Session,
-    name: FullTrackName,
-    track: Track,
+    /// Whether anybody has subscribed.
     come: watch::Sender<bool>,
-    serving: JoinSet<()>,
+    /// Whether the track has ended.
+    ended: watch::Sender<bool>,
 }
 
-impl Server<'_> {
-    async fn publish(&mut self) -> Result<(), Failure> {
-        let reader = self.track.reader(None);
-        let publish = Publish {
-            track: self.name.clone(),
-            track_alias: TrackAlias(0),
-            largest: None,
-            // Objects flow when the answer, or an update, says that somebody wants them.
-            forward: false,
-            expires: None,
-            authorization_tokens: Vec::new(),
-            extensions: TrackExtensions::default(),
-        };
-        let publication = self.session.publish(publish).await.map_err(|error| self.refused(&error))?;
-        self.serve(reader, publication);
+impl Publisher {
+    pub(crate) fn new(name: FullTrackName, track: Track, offer: Offer) -> Self {
+        let (come, ended) = (watch::channel(false).0, watch::channel(false).0);
+        Self { shared: Arc::new(Shared { name, track, offer, come, ended }) }
+    }
+
+    /// Offers the track and serves its subscribers until `work`, which writes the track and finishes it, is done, and
+    /// every subscriber has got the rest.
+    pub(crate) async fn run(
+        self,
+        peers: Peers,
+        work: impl AsyncFnOnce(Subscribers) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        match peers {
+            Peers::Server(session) => self.connected(session, work).await,
+            Peers::Clients(server) => self.listening(&server, work).await,
+        }
+    }
+
+    async fn connected(
+        self,
+        session: Session,
+        work: impl AsyncFnOnce(Subscribers) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let mut serving = Serving::new(self.shared.clone(), session);
+        // Held until the end: dropping it withdraws the namespace.
+        let _announced = serving.offer().await.map_err(|refused| serving.refused(&refused))?;
+        tracing::info!("offered {}: waiting for a subscriber", self.shared.name);
+        tokio::select! {
+            done = work(self.subscribers()) => done?,
+            () = serving.answer() => {
+                let closed = serving.session.closed().await;
+                return Err(Failure::Failed(format!("the session ended before the track did: {closed}")));
+            }
+        }
+        serving.finish().await;
         Ok(())
     }
 
-    /// Answers requests until the session ends: how it ended.
-    async fn answer(&mut self) -> Failure {
+    async fn listening(
+        self,
+        server: &Server,
+        work: impl AsyncFnOnce(Subscribers) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let mut sessions = JoinSet::new();
+        let accept = async {
+            loop {
+                tokio::select! {
+                    Some(_) = sessions.join_next(), if !sessions.is_empty() => {}
+                    incoming = server.accept() => {
+                        let Some(incoming) = incoming else { break };
+                        sessions.spawn(client(self.shared.clone(), incoming));
+                    }
+                }
+            }
+        };
+        tracing::info!("offered {}: waiting for a subscriber", self.shared.name);
+        tokio::select! {
+            done = work(self.subscribers()) => done?,
+            () = accept => return Err(Failure::failed("the server was closed before the track ended")),
+        }
+        self.shared.ended.send_replace(true);
+        while sessions.join_next().await.is_some() {}
+        Ok(())
+    }
+
+    fn subscribers(&self) -> Subscribers {
+        Subscribers(self.shared.come.subscribe())
+    }
+}
+
+/// Serves one who has connected, until the track has ended or it leaves.
+async fn client(shared: Arc<Shared>, incoming: Incoming) {
+    let session = match incoming.accept().await {
+        Ok(session) => session,
+        Err(error) => return tracing::info!("{error}"),
+    };
+    tracing::info!("a client has come: {} over {}", session.version(), session.transport());
+    let mut ended = shared.ended.subscribe();
+    let mut serving = Serving::new(shared, session);
+    serving.offer_unasked();
+    tokio::select! {
+        () = serving.answer() => {}
+        _ = ended.wait_for(|ended| *ended) => {}
+    }
+    serving.finish().await;
+    serving.session.close(SessionErrorCode::NoError, "the track has ended");
+    serving.session.drained().await;
+}
+
+/// One session's requests, and what is done about them.
+struct Serving {
+    shared: Arc<Shared>,
+    session: Session,
+    /// Those who get objects.
+    subscribers: JoinSet<()>,
+    /// What is held for as long as the session lasts.
+    announcing: JoinSet<()>,
+}
+
+impl Serving {
+    fn new(shared: Arc<Shared>, session: Session) -> Self {
+        Self { shared, session, subscribers: JoinSet::new(), announcing: JoinSet::new() }
+    }
+
+    /// Offers the track to a server, which must take one of the offers.
+    async fn offer(&mut self) -> Result<Option<PublishedNamespace>, RequestFailed> {
+        let Offer { namespace, track } = self.shared.offer;
+        let announced = if namespace { Some(announce(&self.shared, &self.session).await) } else { None };
+        let published = if track { Some(publish(&self.shared, &self.session).await) } else { None };
+        let mut refused = None;
+        let announced = announced.and_then(|answer| answer.map_err(|error| refused = Some(error)).ok());
+        let published = published.and_then(|answer| answer.map_err(|error| refused = Some(error)).ok());
+        match refused {
+            Some(error) if announced.is_none() && published.is_none() => return Err(error),
+            Some(error) => tracing::info!("the server takes one of the offers only: {error}"),
+            None => {}
+        }
+        if let Some((reader, publication)) = published {
+            self.subscribers.spawn(serve(self.shared.clone(), reader, publication));
+        }
+        Ok(announced)
+    }
+
+    /// Offers the track to a client, which need not take what it did not ask for.
+    fn offer_unasked(&mut self) {
+        let Offer { namespace, track } = self.shared.offer;
+        if namespace {
+            let (shared, session) = (self.shared.clone(), self.session.clone());
+            self.announcing.spawn(async move {
+                match announce(&shared, &session).await {
+                    Ok(mut announced) => drop(announced.revoked().await),
+                    Err(error) => tracing::info!("a client does not take the namespace: {error}"),
+                }
+            });
+        }
+        if track {
+            let (shared, session) = (self.shared.clone(), self.session.clone());
+            self.subscribers.spawn(async move {
+                match publish(&shared, &session).await {
+                    Ok((reader, publication)) => serve(shared, reader, publication).await,
+                    Err(error) => tracing::info!("a client does not take the track: {error}"),
+                }
+            });
+        }
+    }
+
+    /// Answers requests until the session ends.
+    async fn answer(&mut self) {
         while let Some(request) = self.session.next_request().await {
+            let name = &self.shared.name;
             match request {
-                IncomingRequest::Subscribe(subscribe) if subscribe.request().track == self.name => {
-                    self.accept(subscribe);
+                IncomingRequest::Subscribe(subscribe) if subscribe.request().track == *name => {
+                    self.subscribed(subscribe);
                 }
-                IncomingRequest::Subscribe(subscribe) => {
-                    subscribe.reject(RequestError::new(RequestErrorCode::DoesNotExist, "no such track here"));
-                }
-                IncomingRequest::Fetch(fetch) if *fetch.track() == self.name => self.fetched(fetch),
-                IncomingRequest::TrackStatus(asked) if asked.request().track == self.name => {
-                    let info = TrackInfo { largest: self.track.largest(), ..TrackInfo::default() };
-                    if let Err(error) = asked.accept(info) {
+                IncomingRequest::Fetch(fetch) if fetch.track() == name => self.fetched(fetch),
+                IncomingRequest::TrackStatus(asked) if asked.request().track == *name => {
+                    if let Err(error) = asked.accept(self.info()) {
                         tracing::debug!(%error, "the asker left before it was answered");
                     }
                 }
-                other @ (IncomingRequest::Fetch(_) | IncomingRequest::TrackStatus(_)) => {
+                IncomingRequest::SubscribeNamespace(subscribe) => self.namespaces(subscribe),
+                other @ (IncomingRequest::Subscribe(_)
+                | IncomingRequest::Fetch(_)
+                | IncomingRequest::TrackStatus(_)) => {
                     other.reject(RequestError::new(RequestErrorCode::DoesNotExist, "no such track here"));
                 }
                 other => {
-                    other
-                        .reject(RequestError::new(RequestErrorCode::NotSupported, "this end only publishes"));
+                    let reason = "this end only publishes";
+                    other.reject(RequestError::new(RequestErrorCode::NotSupported, reason));
                 }
             }
         }
-        let closed = self.session.closed().await;
-        Failure::Failed(format!("the session ended before the track did: {closed}"))
     }
 
-    fn accept(&mut self, subscribe: IncomingSubscribe) {
+    /// Waits until every subscriber has got the rest. The track has ended, so each of them ends by itself.
+    async fn finish(&mut self) {
+        while self.subscribers.join_next().await.is_some() {}
+    }
+
+    fn subscribed(&mut self, subscribe: IncomingSubscribe) {
         // The reader comes first, so that nothing falls between it and the location that the answer names.
-        let reader = self.track.reader(subscribe.request().filter);
-        let info = TrackInfo { largest: self.track.largest(), ..TrackInfo::default() };
-        match subscribe.accept(info) {
-            Ok(publication) => self.serve(reader, publication),
+        let reader = self.shared.track.reader(subscribe.request().filter);
+        match subscribe.accept(self.info()) {
+            Ok(publication) => {
+                self.subscribers.spawn(serve(self.shared.clone(), reader, publication));
+            }
             Err(error) => tracing::debug!(%error, "the subscriber left before it was answered"),
         }
     }
@@ -135,9 +259,9 @@ impl Server<'_> {
     /// Answers with what is still held of the range: what is not held is not to be had anywhere.
     fn fetched(&mut self, fetch: IncomingFetch) {
         let order = fetch.request().group_order.unwrap_or_default();
-        match self.track.held(fetch.start(), fetch.end(), order) {
+        match self.shared.track.held(fetch.start(), fetch.end(), order) {
             Some(held) => {
-                self.serving.spawn(async move {
+                self.subscribers.spawn(async move {
                     if let Err(error) = track::serve_fetch(fetch, held, TrackExtensions::default()).await {
                         tracing::info!("a fetcher left: {error}");
                     }
@@ -150,19 +274,59 @@ impl Server<'_> {
         }
     }
 
-    fn serve(&mut self, reader: Reader, publication: Publication) {
-        let (come, track) = (self.come.clone(), self.track.clone());
-        self.serving.spawn(async move {
-            publication.forwarding().await;
-            come.send_replace(true);
-            match track::serve(publication, &track, reader, MAX_SUBGROUPS, |_| ()).await {
-                Ok(()) => tracing::debug!("a subscriber has got the whole track"),
-                Err(error) => tracing::info!("a subscriber left: {error}"),
+    /// Tells of our namespace to one who asks for namespaces.
+    fn namespaces(&mut self, subscribe: IncomingSubscribeNamespace) {
+        let namespace = self.shared.name.namespace.clone();
+        // Draft-14 says both by the same message, PUBLISH_NAMESPACE (§9.28): once is enough.
+        let told = self.shared.offer.namespace && self.session.version() == Version::Draft14;
+        let asked = namespace.starts_with(&subscribe.request().prefix) && !told;
+        self.announcing.spawn(async move {
+            let Ok(subscriber) = subscribe.accept() else { return };
+            if asked && let Err(error) = subscriber.namespace(namespace) {
+                tracing::debug!(%error, "the asker left before it was told");
             }
+            subscriber.cancelled().await;
         });
     }
 
-    fn refused(&self, error: &dyn std::fmt::Display) -> Failure {
-        Failure::Failed(format!("the server does not take {}: {error}", self.name))
+    fn info(&self) -> TrackInfo {
+        TrackInfo { largest: self.shared.track.largest(), ..TrackInfo::default() }
+    }
+
+    fn refused(&self, error: &dyn Display) -> Failure {
+        let advice = "try another --offer, or check that this server takes publishers here";
+        Failure::Failed(format!("the server does not take {}: {error}; {advice}", self.shared.name))
+    }
+}
+
+async fn announce(shared: &Shared, session: &Session) -> Result<PublishedNamespace, RequestFailed> {
+    session.publish_namespace(PublishNamespace::new(shared.name.namespace.clone())).await
+}
+
+async fn publish(shared: &Shared, session: &Session) -> Result<(Reader, Publication), RequestFailed> {
+    let reader = shared.track.reader(None);
+    let publish = Publish {
+        track: shared.name.clone(),
+        track_alias: TrackAlias(0),
+        largest: shared.track.largest(),
+        // Objects flow when the answer, or an update, says that somebody wants them.
+        forward: false,
+        expires: None,
+        authorization_tokens: Vec::new(),
+        extensions: TrackExtensions::default(),
+    };
+    Ok((reader, session.publish(publish).await?))
+}
+
+async fn serve(shared: Arc<Shared>, reader: Reader, publication: Publication) {
+    let wanted = |forward: bool| {
+        if forward {
+            shared.come.send_replace(true);
+        }
+    };
+    wanted(publication.forward());
+    match track::serve(publication, &shared.track, reader, MAX_SUBGROUPS, wanted).await {
+        Ok(()) => tracing::debug!("a subscriber has got the whole track"),
+        Err(error) => tracing::info!("a subscriber left: {error}"),
     }
 }

@@ -107,6 +107,6 @@ fn loopback() -> Vec<SocketAddr> {
     addresses
 }
 
-fn address(text: &str) -> Result<SocketAddr, String> {
+pub(crate) fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| "write IP:PORT, such as 127.0.0.1:4443 or [::]:4443".to_owned())
 }

@@ -1,97 +1,255 @@
 //! `moqt sub`.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
-use bytes::Bytes;
+use moqingbird::ServerUrl;
 use moqingbird::wire::model::{
-    DatagramBody, FullTrackName, Location, ObjectStatus, PublishDone, PublishDoneCode, Subscribe,
+    DEFAULT_PRIORITY, FullTrackName, GroupOrder, PublishOk, RequestError, RequestErrorCode, Subscribe,
+    SubscriptionFilter,
 };
-use moqingbird::{Delivery, IncomingSubgroup, RequestFailed, ServerUrl, Subscription};
-use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until};
+use moqingbird::{IncomingRequest, RequestFailed, Server, Session, Subscription};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
 
-use crate::connection::{ConnectionArgs, TrackArgs};
+use crate::connection::{ConnectionArgs, Peers};
 use crate::exit::{Failure, Outcome};
-use crate::fetch;
-use crate::in_order::InOrder;
+use crate::groups::seconds;
 use crate::logs::Verbosity;
-use crate::sink::Sink;
+use crate::meter::Meter;
+use crate::place::Filter;
+use crate::receiver::Receiver;
+use crate::sink::{Format, OutputArgs, Sink};
+use crate::target::{Peer, TargetArgs};
 
-/// How long an object waits for those that should come before it.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// How many objects may be between the streams' readers and the output.
-const QUEUE: usize = 64;
+/// How long one who has connected may take to offer the track, before we ask for it.
+const SILENCE: Duration = Duration::from_secs(1);
 
-/// Subscribe to a track: each object's payload is a line on stdout, or a file.
+/// Subscribe to a track: each object's payload is a line on stdout, a JSON object, raw bytes, or a file.
 ///
-/// Objects come in the order of group and object. It ends when the publisher ends the track.
+/// It begins with the current group (a joining FETCH), unless told otherwise. Objects come in the order of group and
+/// object. It ends when the publisher ends the track.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, override_usage = USAGE)]
 pub(crate) struct Args {
-    /// The server: moqt://HOST:PORT/PATH for raw QUIC, https://HOST:PORT/PATH for WebTransport; port 443 unless given
-    url: ServerUrl,
     #[command(flatten)]
-    track: TrackArgs,
-    /// Begin this many groups before the current one (a joining FETCH), instead of with what comes next
-    #[arg(long, value_name = "GROUPS")]
+    target: TargetArgs,
+    /// Begin this many groups before the current one (a joining FETCH) [default: 0, the beginning of the current group]
+    #[arg(long, value_name = "GROUPS", conflicts_with_all = ["no_join", "filter"])]
     join: Option<u64>,
+    /// Take only what is published from now on
+    #[arg(long)]
+    no_join: bool,
+    /// Which new objects are wanted: largest (those behind the largest so far), next-group, none (no filter),
+    /// GROUP[/OBJECT].. or GROUP[/OBJECT]..GROUP. Other than largest excludes joining [default: largest]
+    #[arg(long, value_name = "FILTER")]
+    filter: Option<Filter>,
+    /// The Forward State: with 0 the publisher sends nothing
+    #[arg(long, value_name = "0|1", default_value = "1", value_parser = ["0", "1"])]
+    forward: String,
+    /// Subscribe with Forward State 0, and set it to 1 after this time
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, conflicts_with = "forward")]
+    forward_after: Option<Duration>,
+    /// The subscriber's priority: 0 is served first, 255 last
+    #[arg(long, value_name = "0..255", default_value_t = DEFAULT_PRIORITY)]
+    priority: u8,
+    /// Ask for the latest group first, where groups wait for each other
+    #[arg(long)]
+    descending: bool,
+    /// Objects later than this are not wanted (DELIVERY_TIMEOUT)
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    delivery_timeout: Option<Duration>,
+    /// Write objects as they arrive, not in the order of group and object
+    #[arg(long)]
+    as_they_come: bool,
     /// End after this many objects
     #[arg(long, value_name = "N")]
     count: Option<u64>,
-    /// Write each object into this directory, as GROUP-OBJECT, instead of stdout
-    #[arg(long, value_name = "DIR")]
-    file_dir: Option<PathBuf>,
+    /// Tell rate, latency, jitter, loss and reordering on stderr in this interval, in JSON with --json. Without it, they
+    /// are shown where stderr is a terminal and stdout is not
+    #[arg(long, value_name = "SECONDS", value_parser = interval, num_args = 0..=1, require_equals = true,
+          default_missing_value = "1")]
+    stats: Option<Duration>,
+    #[command(flatten)]
+    output: OutputArgs,
     #[command(flatten)]
     connection: ConnectionArgs,
     #[command(flatten)]
     verbosity: Verbosity,
 }
 
+const USAGE: &str = "moqt sub [OPTIONS] <URL> <NAMESPACE> <TRACK>
+       moqt sub [OPTIONS] --listen <ADDR> <NAMESPACE> <TRACK>";
+
 const EXAMPLES: &str = "\
 Examples:
   moqt sub moqt://localhost:4443 demo numbers --insecure
   moqt sub https://relay.example/ demo pictures --file-dir received
-  moqt sub moqt://relay.example demo log --draft 14 --count 10
-  moqt sub moqt://relay.example demo log --join 2";
+  moqt sub moqt://relay.example demo log --draft 14 --join 2 --count 10
+  moqt sub moqt://relay.example demo log --filter 7/3..9 --json
+  moqt sub moqt://relay.example demo sensor --no-join --as-they-come --stats=5 --format raw > sensor.bin
+  moqt sub --listen 127.0.0.1:4443 demo numbers";
+
+fn interval(text: &str) -> Result<Duration, String> {
+    seconds(text).and_then(|every| {
+        if every.is_zero() { Err("an interval is longer than 0".to_owned()) } else { Ok(every) }
+    })
+}
 
 pub(crate) async fn run(args: Args) -> Outcome {
     args.verbosity.start();
-    let name = args.track.name()?;
-    let sink = Sink::new(args.file_dir)?;
-    subscribe(&args.url, &args.connection, name, args.join, args.count, sink).await
+    let forward = args.forward == "1" && args.forward_after.is_none();
+    let filter = args.filter.map_or(Some(SubscriptionFilter::LargestObject), |filter| filter.0);
+    let joins = !args.no_join && forward && filter == Some(SubscriptionFilter::LargestObject);
+    let meter = Meter::new(args.stats, args.output.is_json());
+    let (peer, name) = args.target.resolve()?;
+    let wish = Wish {
+        subscribe: Subscribe {
+            forward,
+            filter,
+            subscriber_priority: args.priority,
+            group_order: args.descending.then_some(GroupOrder::Descending),
+            delivery_timeout: args.delivery_timeout,
+            ..Subscribe::new(name)
+        },
+        join: joins.then(|| args.join.unwrap_or(0)),
+        forward_after: args.forward_after,
+        count: args.count.unwrap_or(u64::MAX),
+        ordered: !args.as_they_come,
+        sink: args.output.open()?,
+        meter,
+    };
+    wish.fulfil(&peer, &args.connection).await
 }
 
-/// Prints a track's objects as lines.
+/// Prints a track's objects from now on as lines.
 pub(crate) async fn print(
-    url: &ServerUrl,
+    url: ServerUrl,
     connection: &ConnectionArgs,
     name: FullTrackName,
     count: Option<u64>,
 ) -> Outcome {
-    subscribe(url, connection, name, None, count, Sink::Stdout).await
+    let wish = Wish {
+        subscribe: Subscribe::new(name),
+        join: None,
+        forward_after: None,
+        count: count.unwrap_or(u64::MAX),
+        ordered: true,
+        sink: Sink::Stdout(Format::Lines),
+        meter: None,
+    };
+    wish.fulfil(&Peer::Server(url), connection).await
 }
 
-async fn subscribe(
-    url: &ServerUrl,
-    connection: &ConnectionArgs,
-    name: FullTrackName,
-    join: Option<u64>,
-    count: Option<u64>,
-    sink: Sink,
-) -> Outcome {
-    connection
-        .with_session(url, async |session| {
-            let subscription = session.subscribe(Subscribe::new(name.clone())).await;
-            let subscription = subscription.map_err(|error| refused(&name, &error))?;
-            tracing::info!("subscribed to {name}");
-            let mut receiver = Receiver::new(subscription, count.unwrap_or(u64::MAX), sink);
-            if let Some(groups_before) = join {
-                receiver.join(groups_before).await?;
+/// What is wanted of a track.
+pub(crate) struct Wish {
+    pub(crate) subscribe: Subscribe,
+    /// How many groups before the current one it begins.
+    pub(crate) join: Option<u64>,
+    pub(crate) forward_after: Option<Duration>,
+    pub(crate) count: u64,
+    pub(crate) ordered: bool,
+    pub(crate) sink: Sink,
+    pub(crate) meter: Option<Meter>,
+}
+
+impl Wish {
+    async fn fulfil(self, peer: &Peer, connection: &ConnectionArgs) -> Outcome {
+        connection
+            .with_peers(peer, async |peers| {
+                let mut polite = JoinSet::new();
+                // The server lives for as long as its session.
+                let (session, server) = match peers {
+                    Peers::Server(session) => (session, None),
+                    Peers::Clients(server) => (first(&server).await?, Some(server)),
+                };
+                let name = &self.subscribe.track;
+                let subscription = match server {
+                    None => {
+                        polite.spawn(answer(session.clone()));
+                        ask(&session, &self.subscribe).await
+                    }
+                    Some(_) => offered(&session, &self.subscribe, &mut polite).await,
+                };
+                let subscription = subscription.map_err(|error| refused(name, &error))?;
+                tracing::info!("subscribed to {name}");
+                Receiver::new(subscription, self).run().await
+            })
+            .await
+    }
+}
+
+/// The first who connects.
+async fn first(server: &Server) -> Result<Session, Failure> {
+    while let Some(incoming) = server.accept().await {
+        match incoming.accept().await {
+            Ok(session) => {
+                tracing::info!("a client has come: {} over {}", session.version(), session.transport());
+                return Ok(session);
             }
-            receiver.run().await
-        })
-        .await
+            Err(error) => tracing::info!("{error}"),
+        }
+    }
+    Err(Failure::failed("the server was closed before anybody came"))
+}
+
+async fn ask(session: &Session, subscribe: &Subscribe) -> Result<Subscription, RequestFailed> {
+    session.subscribe(subscribe.clone()).await
+}
+
+/// The track from one who has connected: when it offers it, or its namespace; or when it has said nothing for a while.
+async fn offered(
+    session: &Session,
+    subscribe: &Subscribe,
+    polite: &mut JoinSet<()>,
+) -> Result<Subscription, RequestFailed> {
+    loop {
+        let request = tokio::select! {
+            request = session.next_request() => request,
+            () = sleep(SILENCE) => None,
+        };
+        match request {
+            Some(IncomingRequest::Publish(publish)) if publish.request().track == subscribe.track => {
+                let subscription = publish.accept(PublishOk {
+                    forward: subscribe.forward,
+                    subscriber_priority: subscribe.subscriber_priority,
+                    group_order: subscribe.group_order,
+                    filter: subscribe.filter,
+                    delivery_timeout: subscribe.delivery_timeout,
+                    ..PublishOk::default()
+                })?;
+                polite.spawn(answer(session.clone()));
+                return Ok(subscription);
+            }
+            Some(IncomingRequest::PublishNamespace(publish))
+                if subscribe.track.namespace.starts_with(&publish.request().namespace) =>
+            {
+                let held = publish.accept()?;
+                polite.spawn(async move { held.withdrawn().await });
+                polite.spawn(answer(session.clone()));
+                return ask(session, subscribe).await;
+            }
+            Some(other) => decline(other),
+            None => {
+                polite.spawn(answer(session.clone()));
+                return ask(session, subscribe).await;
+            }
+        }
+    }
+}
+
+/// Answers what the peer asks besides.
+async fn answer(session: Session) {
+    while let Some(request) = session.next_request().await {
+        decline(request);
+    }
+}
+
+fn decline(request: IncomingRequest) {
+    let code = match request {
+        IncomingRequest::Publish(_) | IncomingRequest::PublishNamespace(_) => RequestErrorCode::Uninterested,
+        _ => RequestErrorCode::NotSupported,
+    };
+    request.reject(RequestError::new(code, "this end only subscribes, to one track"));
 }
 
 fn refused(name: &FullTrackName, error: &RequestFailed) -> Failure {
@@ -100,171 +258,4 @@ fn refused(name: &FullTrackName, error: &RequestFailed) -> Failure {
         _ => "",
     };
     Failure::Failed(format!("cannot subscribe to {name}: {error}{advice}"))
-}
-
-/// What the streams' readers tell.
-enum Event {
-    Object(Location, Bytes),
-    Closed(u64),
-}
-
-/// Brings a subscription's objects into order.
-struct Receiver {
-    subscription: Subscription,
-    /// Where the subscription begins.
-    first: Location,
-    order: InOrder,
-    left: u64,
-    sink: Sink,
-}
-
-impl Receiver {
-    fn new(subscription: Subscription, left: u64, sink: Sink) -> Self {
-        // SUBSCRIBE asked for what follows the largest object.
-        let first = subscription
-            .largest()
-            .map_or(Location::default(), |largest| Location::new(largest.group, largest.object + 1));
-        Self { subscription, first, order: InOrder::new(first), left, sink }
-    }
-
-    /// Writes what precedes the subscription. That it cannot be had is told, and no reason to have nothing.
-    async fn join(&mut self, groups_before: u64) -> Result<(), Failure> {
-        if self.subscription.largest().is_none() {
-            return Ok(());
-        }
-        match self.subscription.join(groups_before).await {
-            Ok(fetched) => {
-                self.left = fetch::write(fetched, &self.sink, self.left).await?;
-                Ok(())
-            }
-            Err(error) => {
-                tracing::warn!("what was published before {} cannot be had: {error}", self.first);
-                Ok(())
-            }
-        }
-    }
-
-    async fn run(mut self) -> Result<(), Failure> {
-        let (events, mut received) = mpsc::channel(QUEUE);
-        let mut events = Some(events);
-        // When what is held waits no longer for what should come before it.
-        let mut give_up: Option<Instant> = None;
-        while self.left > 0 {
-            let mut progress = false;
-            tokio::select! {
-                delivery = self.subscription.next(), if events.is_some() => match delivery {
-                    Ok(Some(delivery)) => self.deliver(delivery, events.as_ref()),
-                    // The readers of the last streams still hold their ends of the queue.
-                    Ok(None) => events = None,
-                    Err(closed) => return Err(Failure::Failed(format!("the track was cut off: {closed}"))),
-                },
-                event = received.recv() => match event {
-                    Some(event) => self.take(event),
-                    None => break,
-                },
-                () = sleep_until(give_up.unwrap_or_else(Instant::now)), if give_up.is_some() => {
-                    progress = self.write_next(InOrder::skip)?;
-                }
-            }
-            progress |= self.write_ready()?;
-            if progress || !self.order.is_waiting() {
-                give_up = None;
-            }
-            if self.order.is_waiting() {
-                give_up.get_or_insert_with(|| Instant::now() + PATIENCE);
-            }
-        }
-        while self.write_next(InOrder::skip)? {}
-        self.sink.flush()?;
-        match self.subscription.done() {
-            Some(done) if self.left > 0 => ended(done),
-            _ => Ok(()),
-        }
-    }
-
-    fn deliver(&mut self, delivery: Delivery, events: Option<&mpsc::Sender<Event>>) {
-        match delivery {
-            Delivery::Subgroup(subgroup) => {
-                self.order.opened(subgroup.header().group_id);
-                if let Some(events) = events {
-                    tokio::spawn(read(subgroup, events.clone()));
-                }
-            }
-            Delivery::Datagram(datagram) => {
-                if let DatagramBody::Payload(payload) = datagram.body {
-                    let location = Location::new(datagram.group_id, datagram.object_id);
-                    self.take(Event::Object(location, payload));
-                }
-            }
-            _ => {}
-        }
-    }
-
-    fn take(&mut self, event: Event) {
-        match event {
-            // A publisher that sends more than was asked for makes nothing come twice.
-            Event::Object(location, _) if location < self.first => {}
-            Event::Object(location, payload) => self.order.object(location, payload),
-            Event::Closed(group) => self.order.closed(group),
-        }
-    }
-
-    /// Whether something was ready.
-    fn write_ready(&mut self) -> Result<bool, Failure> {
-        let mut wrote = false;
-        while self.write_next(InOrder::pop)? {
-            wrote = true;
-        }
-        if wrote {
-            self.sink.flush()?;
-        }
-        Ok(wrote)
-    }
-
-    fn write_next(
-        &mut self,
-        next: impl FnOnce(&mut InOrder) -> Option<(Location, Bytes)>,
-    ) -> Result<bool, Failure> {
-        if self.left == 0 {
-            return Ok(false);
-        }
-        let Some((location, payload)) = next(&mut self.order) else { return Ok(false) };
-        self.sink.write(location, &payload)?;
-        self.left -= 1;
-        Ok(true)
-    }
-}
-
-/// Reads a stream to its end.
-async fn read(mut subgroup: IncomingSubgroup, events: mpsc::Sender<Event>) {
-    let group = subgroup.header().group_id;
-    loop {
-        match subgroup.next_object().await {
-            Ok(Some(object)) if object.header.status == ObjectStatus::Normal => {
-                if events.send(Event::Object(object.location, object.payload)).await.is_err() {
-                    return;
-                }
-            }
-            Ok(Some(_)) => {}
-            Ok(None) => break,
-            Err(error) => {
-                tracing::warn!("group {group} is incomplete: {error}");
-                break;
-            }
-        }
-    }
-    // It fails if nobody wants more, which is as good.
-    let _ = events.send(Event::Closed(group)).await;
-}
-
-/// Whether the publisher ended as publishers do.
-fn ended(done: &PublishDone) -> Result<(), Failure> {
-    match done.code {
-        PublishDoneCode::TrackEnded | PublishDoneCode::SubscriptionEnded | PublishDoneCode::GoingAway => {
-            Ok(())
-        }
-        code => {
-            Err(Failure::Failed(format!("the publisher broke the track off with {code}: {}", done.reason)))
-        }
-    }
 }

@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use moqingbird_wire::Version;
 
-use crate::log::EventLog;
+use crate::log::{self, EventLog};
 use crate::session::{Config, Session, Side};
 use crate::transport::Connection;
 
@@ -47,7 +47,7 @@ pub(crate) fn start(
     event_log: Option<&EventLog>,
 ) -> Arc<Shared> {
     let log = event_log.and_then(|log| log.begin(connection.connection_id(), side, version.draft()));
-    config.tap |= log.is_some();
+    config.tap |= log.is_some() || log::is_shown();
     let shared = Shared::new(connection, log, |now| Session::new(version.draft(), side, config, now));
     shared.spawn(accept::lanes(shared.clone(), shared.intake()));
     shared.spawn(accept::data_streams(shared.clone(), shared.intake()));

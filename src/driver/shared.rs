@@ -16,7 +16,7 @@ use tokio::sync::{Notify, watch};
 use super::lane::{self, LaneHandle};
 use super::listener::{End, Incoming, Listener, Listening, Note, Status};
 use super::{SendCell, timer};
-use crate::log::SessionLog;
+use crate::log::{self, SessionLog};
 use crate::session::{Closed, Event, Input, Instant, Misuse, Output, Session, StreamEnd, StreamId};
 use crate::transport::{CANCELLED, Connection, RecvStream, SendStream, TransportKind};
 
@@ -425,6 +425,7 @@ impl Shared {
                 }
             }
             Output::Trace(trace) => {
+                log::show(self.draft, &trace);
                 if let Some(log) = &state.log {
                     log.record(self.now(), trace);
                 }

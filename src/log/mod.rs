@@ -20,6 +20,7 @@
 mod message;
 mod parameter;
 mod record;
+mod show;
 mod writer;
 
 #[cfg(test)]
@@ -39,6 +40,7 @@ use tokio::sync::{mpsc, watch};
 use crate::session::{Instant, Side, Trace};
 
 use record::Recorder;
+pub(crate) use show::{is_shown, show};
 use writer::Sink;
 
 /// How many records of a session wait for being written, unless something else is said.

@@ -165,7 +165,7 @@ fn stream_type(direction: Direction, stream: StreamId, kind: &str) -> Value {
     json!({ "owner": owner, "stream_id": stream.number(), "stream_type": kind })
 }
 
-fn subgroup(stream: StreamId, header: &SubgroupHeader) -> Value {
+pub(super) fn subgroup(stream: StreamId, header: &SubgroupHeader) -> Value {
     let (mode, id) = match header.subgroup_id {
         SubgroupId::FirstObject => (1, None),
         SubgroupId::Id(id) => (2, Some(id)),
@@ -184,7 +184,7 @@ fn subgroup(stream: StreamId, header: &SubgroupHeader) -> Value {
     Value::Object(data)
 }
 
-fn object_datagram(datagram: &Datagram) -> Value {
+pub(super) fn object_datagram(datagram: &Datagram) -> Value {
     let mut data = object(json!({
         "track_alias": datagram.track_alias.0,
         "group_id": datagram.group_id,

@@ -11,6 +11,10 @@ use tokio::time::timeout;
 /// No step of a test takes longer.
 const LIMIT: Duration = Duration::from_secs(30);
 
+/// Drafts and transports, as options and URL schemes.
+pub(crate) const PEERS: [(&str, &str); 4] =
+    [("14", "moqt"), ("14", "https"), ("16", "moqt"), ("16", "https")];
+
 /// What a finished program left.
 #[derive(Debug)]
 pub(crate) struct Output {
@@ -63,10 +67,15 @@ impl Running {
 
     /// Writes stdin in the background, and then ends it.
     pub(crate) fn feed(&mut self, input: String) {
+        self.feed_bytes(input.into_bytes());
+    }
+
+    /// As [`Running::feed`], any bytes.
+    pub(crate) fn feed_bytes(&mut self, input: Vec<u8>) {
         let mut stdin = self.child.stdin.take().unwrap();
         tokio::spawn(async move {
             // It fails if the program has ended, which its status tells.
-            let _ = stdin.write_all(input.as_bytes()).await;
+            let _ = stdin.write_all(&input).await;
         });
     }
 
@@ -81,16 +90,25 @@ impl Running {
         next_line(&mut reader).await
     }
 
-    /// Waits for a line on stderr with this text in it.
-    pub(crate) async fn said(&mut self, what: &str) {
+    /// Waits for a line on stderr with this text in it, and gives it.
+    pub(crate) async fn said(&mut self, what: &str) -> String {
         let mut reader = BufReader::with_capacity(1, self.child.stderr.as_mut().unwrap());
         loop {
             let line = next_line(&mut reader).await;
             assert!(!line.is_empty(), "ended before it said {what:?}");
             if line.contains(what) {
-                return;
+                return line;
             }
         }
+    }
+
+    /// Where a publisher or subscriber says that it listens.
+    pub(crate) async fn listening(&mut self) -> String {
+        let line = self.said("listening ").await;
+        let words: Vec<_> = line.split("listening ").nth(1).unwrap().split_whitespace().collect();
+        let [address, "certificate-sha256", certificate] = words[..] else { panic!("{line}") };
+        assert_eq!(certificate.len(), 64, "{line}");
+        address.to_owned()
     }
 
     /// Reads stdout no further.

@@ -3,12 +3,9 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use crate::common::{Relay, Running, run};
+use crate::common::{PEERS, Relay, Running, run};
 
 const READY: &str = "waiting for a subscriber";
-
-/// Drafts and transports, as options and URL schemes.
-const PEERS: [(&str, &str); 4] = [("14", "moqt"), ("14", "https"), ("16", "moqt"), ("16", "https")];
 
 fn lines(count: usize) -> String {
     let mut lines = String::new();

@@ -1,8 +1,6 @@
 //! What was published before, each program a process of its own.
 
-use crate::common::{Relay, Running, run};
-
-const PEERS: [(&str, &str); 4] = [("14", "moqt"), ("14", "https"), ("16", "moqt"), ("16", "https")];
+use crate::common::{PEERS, Relay, Running, run};
 
 /// Lines `from` to `to`, the last left out.
 fn lines(from: usize, to: usize) -> String {

@@ -1,10 +1,16 @@
 //! Tests of the built program, in one binary.
 
+mod announced;
 mod bad_input;
 mod common;
 mod decode;
 mod deliver;
 mod failures;
 mod fetch;
+mod filters;
+mod formats;
+mod listen;
 mod mlog;
+mod offers;
 mod program;
+mod stats;

@@ -4,8 +4,20 @@ use crate::common::{Relay, run};
 
 #[tokio::test]
 async fn every_subcommand_has_help_with_an_example() {
-    for command in ["relay", "pub", "sub", "clock", "clock pub", "clock sub", "interop", "decode", "version"]
-    {
+    for command in [
+        "relay",
+        "pub",
+        "sub",
+        "fetch",
+        "announced",
+        "status",
+        "clock",
+        "clock pub",
+        "clock sub",
+        "interop",
+        "decode",
+        "version",
+    ] {
         let args: Vec<_> = command.split(' ').chain(["--help"]).collect();
         let output = run(&args).await;
         assert_eq!((output.status, output.err.as_str()), (0, ""), "{command}");
@@ -21,6 +33,20 @@ async fn version_names_drafts_and_transports() {
     assert_eq!(output.status, 0);
     assert!(output.out.starts_with(concat!("moqt ", env!("CARGO_PKG_VERSION"), "\n")), "{}", output.out);
     assert!(output.out.contains("draft-16, draft-14"), "{}", output.out);
+}
+
+#[tokio::test]
+async fn version_is_told_to_programs_as_json() {
+    let output = run(&["version", "--json"]).await;
+    assert_eq!((output.status, output.err.as_str()), (0, ""));
+    let version: serde_json::Value = serde_json::from_str(&output.out).unwrap();
+    assert_eq!(version["version"], env!("CARGO_PKG_VERSION"));
+    assert!(version["quinn"].as_str().unwrap().starts_with("0."), "{version}");
+    assert!(version["rustls"].as_str().unwrap().starts_with("0."), "{version}");
+    let commit = version["commit"].as_str().unwrap();
+    assert!(commit == "unknown" || commit.len() == 40, "{commit}");
+    let drafts: Vec<_> = version["drafts"].as_array().unwrap().iter().map(|draft| &draft["draft"]).collect();
+    assert_eq!(drafts, [16, 14]);
 }
 
 #[tokio::test]
