@@ -14,6 +14,9 @@ pub struct Args {
     /// Only the case of this name [env: TESTCASE]
     #[arg(short, long, value_name = "NAME")]
     pub test: Option<String>,
+    /// All cases, those too that the interop runner does not define
+    #[arg(long, conflicts_with = "test")]
+    pub all: bool,
     /// Print the names of the cases, one a line, and nothing else
     #[arg(short, long)]
     pub list: bool,
@@ -32,20 +35,22 @@ pub struct Args {
 }
 
 const AFTER_HELP: &str = "\
-With neither --relay nor RELAY_URL, and this is a departure from the runner's contract, a relay is started within the
-program on a free loopback port, and every case runs in each draft over each transport, then object delivery from each draft
+With neither --relay nor RELAY_URL, and this is a departure from the runner's contract, relays are started within the
+program on free loopback ports, and every case runs in each draft over each transport, object delivery also from each draft
 to the other.
 
-With a relay, the cases run once, and all allowed drafts are offered. Its own additional case, object-delivery, runs when
-it is asked for by --test.
+With a relay, the cases that the interop runner defines run once, and all allowed drafts are offered. --all adds those of
+aiomoqt (fetch, join) and of this client: `defined_by` in the diagnostics tells whose a case is. What the draft or the
+relay cannot show is SKIP, with the reason. No case passes by a timeout: `received` is the message on which it passed.
 
 A flag goes before the environment, the environment before the default. TLS_DISABLE_VERIFY and VERBOSE are true for 1, true
 and yes, and false for everything else. Stdout is TAP 14 and nothing else.
 
-Exit status: 0 all cases passed, 1 a case failed or the run was bailed out, 2 wrong usage, 127 no such case.
+Exit status: 0 no case failed, 1 a case failed or the run was bailed out, 2 wrong usage, 127 no such case.
 
 Examples:
   moqt interop
   moqt interop --relay moqt://localhost:4443 --tls-disable-verify
+  moqt interop --relay moqt://localhost:4443 --tls-disable-verify --all
   moqt interop --relay https://relay.example/moq --test announce-subscribe --draft 16
   RELAY_URL=https://relay:4443 TLS_DISABLE_VERIFY=1 MOQT_DRAFT=draft-14 moqt interop";

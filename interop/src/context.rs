@@ -67,12 +67,13 @@ impl Targets {
 pub struct Context {
     targets: Targets,
     deadline: Instant,
+    patience: u32,
     sessions: Mutex<Vec<SessionFacts>>,
 }
 
 impl Context {
-    pub(crate) fn new(targets: Targets, deadline: Instant) -> Self {
-        Self { targets, deadline, sessions: Mutex::default() }
+    pub(crate) fn new(targets: Targets, deadline: Instant, patience: u32) -> Self {
+        Self { targets, deadline, patience, sessions: Mutex::default() }
     }
 
     /// The sessions that have come about.
@@ -91,10 +92,19 @@ impl Context {
             Ok(session) => session.map_err(|error| connect_failure(expected, &error))?,
             Err(_) => return Err(Failure { cause: Cause::Silence, ..timeout(expected, SETUP_LIMIT) }),
         };
-        let facts = SessionFacts::of(role, &session);
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner).push(facts);
+        self.note(SessionFacts::of(role, &session));
         allowed(&session, &options.connect.versions)?;
         Ok(session)
+    }
+
+    /// Adds a session to the report.
+    pub(crate) fn note(&self, facts: SessionFacts) {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner).push(facts);
+    }
+
+    /// The server to which the session of a role goes.
+    pub(crate) fn url(&self, role: Role) -> &ServerUrl {
+        &self.targets.of(role).url
     }
 
     /// The grant of a request, which the peer may take `limit` to send.
@@ -124,12 +134,13 @@ impl Context {
             .map_err(|_| timeout(expected, deadline.saturating_duration_since(now)))
     }
 
-    /// Watches a session that the peer must not close on account of what it was just told.
-    pub(crate) async fn stays_open(&self, session: &Session, watch: Duration) -> Result<(), Failure> {
-        match timeout_at(self.deadline_of(watch), session.closed()).await {
-            Ok(closed) => Err(closed_failure("open session", &closed)),
-            Err(_) => Ok(()),
-        }
+    /// Something that takes as long as the case may.
+    pub(crate) async fn until_end<T>(
+        &self,
+        expected: &str,
+        future: impl Future<Output = T>,
+    ) -> Result<T, Failure> {
+        self.within(expected, Duration::MAX, future).await
     }
 
     /// Ends a session that must still be open.
@@ -146,7 +157,8 @@ impl Context {
     }
 
     fn deadline_of(&self, limit: Duration) -> Instant {
-        self.deadline.min(Instant::now() + limit)
+        let limit = limit.checked_mul(self.patience).and_then(|limit| Instant::now().checked_add(limit));
+        limit.map_or(self.deadline, |limit| self.deadline.min(limit))
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the drafts call the answers to requests, for reports.
 
 use moqingbird::Version;
+use moqingbird::wire::Carriage;
 use moqingbird::wire::model::RequestKind;
 
 /// draft-14 has answers for each kind of request, later drafts one pair for all (draft-16 §9.7, §9.8).
@@ -20,6 +21,19 @@ pub(crate) fn granted(version: Version, kind: RequestKind) -> String {
 /// The message that declines a request.
 pub(crate) fn declined(version: Version, kind: RequestKind) -> String {
     if answers_of_each_kind(version) { format!("{kind}_ERROR") } else { "REQUEST_ERROR".to_owned() }
+}
+
+/// What answers an update of a subscription; draft-14 has no answer, so the update itself (draft-14 §9.10).
+pub(crate) fn updated(version: Version) -> &'static str {
+    if answers_of_each_kind(version) { "SUBSCRIBE_UPDATE" } else { "REQUEST_OK" }
+}
+
+/// The messages by which a relay tells that a namespace has come and gone.
+pub(crate) fn namespace_events(version: Version) -> (&'static str, &'static str) {
+    match version.draft().rules().namespace_carriage {
+        Carriage::Control => ("PUBLISH_NAMESPACE", "PUBLISH_NAMESPACE_DONE"),
+        _ => ("NAMESPACE", "NAMESPACE_DONE"),
+    }
 }
 
 #[cfg(test)]

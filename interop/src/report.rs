@@ -9,6 +9,10 @@ use moqingbird::{Session, TransportKind, Version};
 pub struct Report {
     /// The case's name, with what distinguishes the point if the case runs more than once.
     pub name: String,
+    /// Who defined the case.
+    pub origin: Origin,
+    /// The revision of the case's specification, if that counts them.
+    pub revision: Option<u32>,
     /// From before the first connection until the last was closed.
     pub duration: Duration,
     /// The sessions that came about, in their order, even if the case failed later.
@@ -17,8 +21,46 @@ pub struct Report {
     pub verdict: Verdict,
 }
 
-/// The decisive message of a case that passed, or how it failed.
-pub type Verdict = Result<String, Failure>;
+/// The decisive message of a case that passed, or why it did not.
+pub type Verdict = Result<String, NotPassed>;
+
+/// How a case ends that does not pass.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotPassed {
+    /// The draft, or what the relay is, cannot show it; why.
+    Skipped(String),
+    /// It failed.
+    Failed(Failure),
+}
+
+impl From<Failure> for NotPassed {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+/// Who defined a case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Origin {
+    /// The interop runner.
+    Runner,
+    /// aiomoqt's interop client.
+    Aiomoqt,
+    /// This client.
+    Moqingbird,
+}
+
+impl Origin {
+    /// Its name in diagnostics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Runner => "moq-interop-runner",
+            Self::Aiomoqt => "aiomoqt",
+            Self::Moqingbird => "moqingbird",
+        }
+    }
+}
 
 /// How a case failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,15 +106,6 @@ impl Role {
             Self::Client => "client",
             Self::Publisher => "publisher",
             Self::Subscriber => "subscriber",
-        }
-    }
-
-    /// The key of the role's connection id in diagnostics.
-    pub const fn connection_id_key(self) -> &'static str {
-        match self {
-            Self::Client => "connection_id",
-            Self::Publisher => "publisher_connection_id",
-            Self::Subscriber => "subscriber_connection_id",
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use moqingbird::{ClientOptions, EventLog, TransportKind, Trust, Version};
 use tokio::time::timeout;
 
-use crate::cases::{CASES, Case};
+use crate::cases::{CASES, Case, Cases};
 use crate::context::{Target, Targets};
 use crate::runner::{Point, Runner};
 use crate::tap::Tap;
@@ -20,6 +20,11 @@ pub const FAILED: u8 = 1;
 pub const USAGE: u8 = 2;
 /// Exit status: this client does not have the case, or none of the drafts that the environment pins.
 pub const UNSUPPORTED: u8 = 127;
+
+/// Over which transports the relays within the program are reached.
+const TRANSPORTS: [TransportKind; 2] = [TransportKind::Quic, TransportKind::WebTransport];
+/// A relay within the program shares the machine with everything else that the cases do.
+const EMBEDDED_PATIENCE: u32 = 5;
 
 /// How long event logs have to be finished when all cases are done.
 const LOG_LIMIT: Duration = Duration::from_secs(1);
@@ -68,8 +73,8 @@ async fn test(settings: &Settings, log: Option<EventLog>, out: impl Write) -> io
     let mut tap = Tap::new(out)?;
     tap.comment(concat!("moqingbird-interop ", env!("CARGO_PKG_VERSION")))?;
     // Held until the run is over.
-    let embedded;
-    let points = match &settings.relay {
+    let embedded: Vec<_>;
+    let (points, patience) = match &settings.relay {
         Some(url) => {
             tap.comment(&format!("Relay: {url}"))?;
             let mut options = ClientOptions::default();
@@ -78,66 +83,71 @@ async fn test(settings: &Settings, log: Option<EventLog>, out: impl Write) -> io
             if !settings.verify {
                 options.connect.trust = Trust::Insecure;
             }
-            relay_points(settings.case, &Target::new(url.clone(), options))
+            (relay_points(settings.cases.unwrap_or(Cases::Runner), &Target::new(url.clone(), options)), 1)
         }
-        None => match EmbeddedRelay::start_logged(log) {
-            Ok(relay) => {
-                tap.comment(&format!("Relay: within this program, {}", relay.address()))?;
-                embedded = relay;
-                embedded_points(settings.case, settings.drafts.versions(), &embedded)
+        None => {
+            let lanes = settings.drafts.versions().len() * TRANSPORTS.len();
+            let relays: Result<_, _> = (0..lanes).map(|_| EmbeddedRelay::start_logged(log.clone())).collect();
+            match relays {
+                Ok(relays) => embedded = relays,
+                Err(error) => {
+                    tap.bail_out(&format!("the relay within this program does not start: {error}"))?;
+                    return Ok(FAILED);
+                }
             }
-            Err(error) => {
-                tap.bail_out(&format!("the relay within this program does not start: {error}"))?;
-                return Ok(FAILED);
-            }
-        },
+            tap.comment("Relay: within this program")?;
+            (
+                embedded_points(settings.cases.unwrap_or(Cases::All), settings.drafts.versions(), &embedded),
+                EMBEDDED_PATIENCE,
+            )
+        }
     };
     tap.comment(&format!("Draft: {}", settings.drafts))?;
-    Ok(Runner::new(points).run(&mut tap).await?.status())
+    Ok(Runner::new(points).patience(patience).run(&mut tap).await?.status())
 }
 
-/// The points of a run against a relay: the case asked for, or every standard case, with all allowed drafts on offer.
-pub fn relay_points(case: Option<&'static Case>, target: &Target) -> Vec<Point> {
-    let chosen = CASES.iter().filter(|each| case.map_or(each.standard, |case| case.name == each.name));
+/// The points of a run against a relay: these cases, with all allowed drafts on offer.
+pub fn relay_points(cases: Cases, target: &Target) -> Vec<Point> {
     let point = |case: &'static Case| Point {
         name: case.name.to_owned(),
         case,
         targets: Targets::same(target.clone()),
+        lane: 0,
     };
-    chosen.map(point).collect()
+    cases.iter().map(point).collect()
 }
 
-/// The points of a run against our own relay: each standard case in each draft over each transport, then our own cases from
-/// each draft to each other draft; or only those of the case asked for.
-pub fn embedded_points(case: Option<&'static Case>, drafts: &[Version], relay: &EmbeddedRelay) -> Vec<Point> {
-    let wanted = |each: &&'static Case| case.is_none_or(|case| case.name == each.name);
+/// The points of a run against relays of our own: each case in each draft over each transport, and those that may also
+/// from each draft to the others. Each relay is a lane, and combinations take turns with them; without
+/// a relay there are no points.
+pub fn embedded_points(cases: Cases, drafts: &[Version], relays: &[EmbeddedRelay]) -> Vec<Point> {
     let mut points = Vec::new();
-    for case in CASES.iter().filter(wanted) {
-        for (publisher, subscriber) in pairs(case, drafts) {
-            for transport in [TransportKind::Quic, TransportKind::WebTransport] {
-                let which = if publisher == subscriber {
-                    publisher.to_string()
-                } else {
-                    format!("{publisher} to {subscriber}")
-                };
-                let targets =
-                    Targets::new(relay.target(transport, publisher), relay.target(transport, subscriber));
-                points.push(Point { name: format!("{} ({which}, {transport})", case.name), case, targets });
-            }
+    for case in cases.iter() {
+        let combinations = pairs(case, drafts)
+            .into_iter()
+            .flat_map(|drafts| TRANSPORTS.map(|transport| (drafts, transport)));
+        for (((publisher, subscriber), transport), (lane, relay)) in
+            combinations.zip(relays.iter().enumerate().cycle())
+        {
+            let which = if publisher == subscriber {
+                publisher.to_string()
+            } else {
+                format!("{publisher} to {subscriber}")
+            };
+            let targets =
+                Targets::new(relay.target(transport, publisher), relay.target(transport, subscriber));
+            let name = format!("{} ({which}, {transport})", case.name);
+            points.push(Point { name, case, targets, lane });
         }
     }
     points
 }
 
-/// The drafts of publisher and subscriber. The standard cases speak one draft; our own show what happens between drafts,
-/// if there are two.
+/// The drafts of publisher and subscriber: first the same for both.
 fn pairs(case: &Case, drafts: &[Version]) -> Vec<(Version, Version)> {
     let oldest_first = || drafts.iter().rev().copied();
-    if case.standard || drafts.len() == 1 {
-        return oldest_first().map(|draft| (draft, draft)).collect();
-    }
-    oldest_first()
+    let crossed = oldest_first()
         .flat_map(|publisher| oldest_first().map(move |subscriber| (publisher, subscriber)))
-        .filter(|(publisher, subscriber)| publisher != subscriber)
-        .collect()
+        .filter(|(publisher, subscriber)| case.bridged && publisher != subscriber);
+    oldest_first().map(|draft| (draft, draft)).chain(crossed).collect()
 }

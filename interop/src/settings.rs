@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use moqingbird::ServerUrl;
 
-use crate::cases::{self, Case};
+use crate::cases::{self, Case, Cases};
 use crate::{Args, Drafts, DraftsError};
 
 /// What a run is to do.
@@ -14,8 +14,9 @@ use crate::{Args, Drafts, DraftsError};
 pub struct Settings {
     /// The relay. `None`: one is started within the program.
     pub relay: Option<ServerUrl>,
-    /// The only case to run. `None`: all.
-    pub case: Option<&'static Case>,
+    /// The cases that were asked for, if any were: else those of the runner against a relay that is given, and all
+    /// against one within the program.
+    pub cases: Option<Cases>,
     /// Whether the server's certificate is verified.
     pub verify: bool,
     /// The drafts that are allowed.
@@ -35,7 +36,10 @@ impl Settings {
         let case = args.test.clone().or_else(|| env("TESTCASE"));
         Ok(Self {
             relay: relay.map(|url| url.parse()).transpose().map_err(|error| SettingsError::usage(&error))?,
-            case: case.map(find).transpose()?,
+            cases: match case {
+                Some(name) => Some(Cases::One(find(name)?)),
+                None => args.all.then_some(Cases::All),
+            },
             verify: !(args.tls_disable_verify || truth(env("TLS_DISABLE_VERIFY"))),
             drafts: drafts(args, &env)?,
             mlog_dir: args.mlog_dir.clone().or_else(|| env("MOQT_MLOG_DIR").map(PathBuf::from)),
@@ -113,10 +117,14 @@ mod tests {
         Settings::resolve(args, &env)
     }
 
+    fn asked(settings: &Settings) -> Vec<&'static str> {
+        settings.cases.unwrap().iter().map(|case| case.name).collect()
+    }
+
     #[test]
     fn without_flags_and_environment_the_run_is_embedded_and_whole() {
         let settings = resolve(&Args::default(), &[]).unwrap();
-        assert_eq!((settings.relay, settings.case.map(|case| case.name)), (None, None));
+        assert!(settings.relay.is_none() && settings.cases.is_none());
         assert!(settings.verify);
         assert_eq!(settings.drafts, Drafts::all());
     }
@@ -131,8 +139,8 @@ mod tests {
         };
         let vars = [("RELAY_URL", "https://env/"), ("TESTCASE", "announce-only"), ("MOQT_DRAFT", "16")];
         let settings = resolve(&args, &vars).unwrap();
-        assert_eq!(settings.relay.unwrap().to_string(), "moqt://flag:1");
-        assert_eq!(settings.case.unwrap().name, "setup-only");
+        assert_eq!(settings.relay.as_ref().unwrap().to_string(), "moqt://flag:1");
+        assert_eq!(asked(&settings), ["setup-only"]);
         assert_eq!(settings.drafts.to_string(), "draft-14");
     }
 
@@ -140,8 +148,8 @@ mod tests {
     fn the_environment_goes_before_the_default() {
         let vars = [("RELAY_URL", "https://env/"), ("TESTCASE", "announce-only"), ("DRAFT", "draft-14")];
         let settings = resolve(&Args::default(), &vars).unwrap();
-        assert_eq!(settings.relay.unwrap().to_string(), "https://env/");
-        assert_eq!(settings.case.unwrap().name, "announce-only");
+        assert_eq!(settings.relay.as_ref().unwrap().to_string(), "https://env/");
+        assert_eq!(asked(&settings), ["announce-only"]);
         assert_eq!(settings.drafts.to_string(), "draft-14");
     }
 
@@ -156,7 +164,7 @@ mod tests {
     fn an_empty_variable_is_absent() {
         let vars = [("RELAY_URL", ""), ("TESTCASE", ""), ("MOQT_DRAFT", ""), ("TLS_DISABLE_VERIFY", "")];
         let settings = resolve(&Args::default(), &vars).unwrap();
-        assert!(settings.relay.is_none() && settings.case.is_none() && settings.verify);
+        assert!(settings.relay.is_none() && settings.cases.is_none() && settings.verify);
     }
 
     #[test]
@@ -172,8 +180,22 @@ mod tests {
 
     #[test]
     fn a_renamed_case_is_found_by_its_new_name() {
-        let case = resolve(&Args::default(), &[("TESTCASE", "publish-namespace-only")]).unwrap().case;
-        assert_eq!(case.unwrap().name, "announce-only");
+        for (new, name) in [
+            ("publish-namespace-only", "announce-only"),
+            ("publish-namespace-subscribe", "announce-subscribe"),
+            ("subscribe-before-publish-namespace", "subscribe-before-announce"),
+        ] {
+            let settings = resolve(&Args::default(), &[("TESTCASE", new)]).unwrap();
+            assert_eq!(asked(&settings), [name]);
+        }
+    }
+
+    #[test]
+    fn all_cases_are_asked_for_by_a_flag_and_one_by_its_name() {
+        let all = Args { all: true, ..Args::default() };
+        assert_eq!(asked(&resolve(&all, &[]).unwrap()).len(), cases::CASES.len());
+        let one = resolve(&all, &[("TESTCASE", "fetch")]).unwrap();
+        assert_eq!(asked(&one), ["fetch"]);
     }
 
     #[test]

@@ -4,7 +4,10 @@ use std::io::{self, Write};
 
 use moqingbird::TransportKind;
 
-use crate::report::{Report, SessionFacts};
+use crate::report::{NotPassed, Report, Role, SessionFacts};
+
+/// The name and version of this client in diagnostics.
+const IMPLEMENTATION: &str = concat!("moqingbird-interop/", env!("CARGO_PKG_VERSION"));
 
 /// Writes one run. Every call ends a line and flushes, so that a run that is cut short has said all it knows.
 #[derive(Debug)]
@@ -47,16 +50,41 @@ impl<W: Write> Tap<W> {
     /// # Errors
     /// The output cannot be written.
     pub fn point(&mut self, report: &Report) -> io::Result<()> {
+        let skip = match &report.verdict {
+            Err(NotPassed::Skipped(reason)) => Some(reason.as_str()),
+            _ => None,
+        };
+        let is_ok = !matches!(report.verdict, Err(NotPassed::Failed(_)));
+        self.line(is_ok, &report.name, skip, &diagnostics(report))
+    }
+
+    /// The next point, which is no run of a case, with diagnostics of its own.
+    ///
+    /// # Errors
+    /// The output cannot be written.
+    pub fn check(&mut self, is_ok: bool, name: &str, diagnostics: &[(&str, &str)]) -> io::Result<()> {
+        let lines: Vec<_> = diagnostics.iter().map(|(key, value)| pair(key, value)).collect();
+        self.line(is_ok, name, None, &lines)
+    }
+
+    fn line(
+        &mut self,
+        is_ok: bool,
+        name: &str,
+        skip: Option<&str>,
+        diagnostics: &[String],
+    ) -> io::Result<()> {
         self.points += 1;
-        let not = if report.verdict.is_ok() { "" } else { "not " };
-        // A `#` would begin a directive.
-        let name = one_line(&report.name).replace('\\', "\\\\").replace('#', "\\#");
-        writeln!(self.out, "{not}ok {} - {name}", self.points)?;
-        writeln!(self.out, "  ---")?;
-        for line in diagnostics(report) {
-            writeln!(self.out, "  {line}")?;
+        let not = if is_ok { "" } else { "not " };
+        let directive = skip.map(|reason| format!(" # SKIP {}", escaped(reason))).unwrap_or_default();
+        writeln!(self.out, "{not}ok {} - {}{directive}", self.points, escaped(name))?;
+        if !diagnostics.is_empty() {
+            writeln!(self.out, "  ---")?;
+            for line in diagnostics {
+                writeln!(self.out, "  {line}")?;
+            }
+            writeln!(self.out, "  ...")?;
         }
-        writeln!(self.out, "  ...")?;
         self.out.flush()
     }
 
@@ -72,26 +100,45 @@ impl<W: Write> Tap<W> {
 
 /// The lines of the YAML block, without their indentation.
 fn diagnostics(report: &Report) -> Vec<String> {
-    let mut lines = vec![format!("duration_ms: {}", report.duration.as_millis())];
+    let mut lines = vec![
+        format!("duration_ms: {}", report.duration.as_millis()),
+        pair("defined_by", report.origin.name()),
+        pair("implementation_version", IMPLEMENTATION),
+    ];
+    lines.extend(report.revision.map(|revision| format!("test_spec_revision: {revision}")));
     match &report.verdict {
         Ok(received) => lines.push(pair("received", received)),
-        Err(failure) => {
+        Err(NotPassed::Skipped(_)) => {}
+        Err(NotPassed::Failed(failure)) => {
             lines.push(pair("expected", &failure.expected));
             lines.push(pair("received", &failure.received));
             lines.push(pair("message", &failure.message));
         }
     }
-    for session in &report.sessions {
-        lines.extend(session.connection_id.as_ref().map(|id| pair(session.role.connection_id_key(), id)));
+    let roles = named_roles(&report.sessions);
+    for (session, role) in report.sessions.iter().zip(&roles) {
+        let key =
+            if session.role == Role::Client { "connection_id" } else { &format!("{role}_connection_id") };
+        lines.extend(session.connection_id.as_ref().map(|id| pair(key, id)));
     }
     if !report.sessions.is_empty() {
         lines.push("sessions:".to_owned());
     }
-    for session in &report.sessions {
-        lines.push(format!("  {}:", session.role.name()));
+    for (session, role) in report.sessions.iter().zip(&roles) {
+        lines.push(format!("  {role}:"));
         lines.extend(facts(session).map(|line| format!("    {line}")));
     }
     lines
+}
+
+/// The role of each session, numbered where several have the same: `subscriber_1`.
+fn named_roles(sessions: &[SessionFacts]) -> Vec<String> {
+    let of = |role: Role, sessions: &[SessionFacts]| sessions.iter().filter(|it| it.role == role).count();
+    let name = |(at, session): (usize, &SessionFacts)| match of(session.role, sessions) {
+        1 => session.role.name().to_owned(),
+        _ => format!("{}_{}", session.role.name(), of(session.role, &sessions[..=at])),
+    };
+    sessions.iter().enumerate().map(name).collect()
 }
 
 fn facts(session: &SessionFacts) -> impl Iterator<Item = String> {
@@ -137,6 +184,11 @@ fn scalar(text: &str) -> String {
         }
     }
     quoted + "\""
+}
+
+/// A `#` would begin a directive.
+fn escaped(text: &str) -> String {
+    one_line(text).replace('\\', "\\\\").replace('#', "\\#")
 }
 
 /// A line break would end the line that TAP needs whole.

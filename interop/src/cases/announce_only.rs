@@ -5,15 +5,17 @@ use std::time::Duration;
 use moqingbird::wire::model::RequestKind;
 
 use super::{Case, steps};
-use crate::report::{Role, Verdict};
+use crate::report::{Origin, Role, Verdict};
 use crate::{Context, names};
 
 pub(super) const CASE: Case = Case {
     name: "announce-only",
     aliases: &["publish-namespace-only"],
-    standard: true,
+    origin: Origin::Runner,
+    revision: None,
     roles: &[Role::Client],
     limit: Duration::from_secs(4),
+    bridged: false,
     run: |cx| Box::pin(run(cx)),
 };
 

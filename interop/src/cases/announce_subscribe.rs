@@ -4,33 +4,31 @@ use std::time::Duration;
 
 use moqingbird::wire::model::{RequestKind, Subscribe};
 
+use super::origin::Origin as Publisher;
 use super::{Case, steps};
-use crate::context::ANSWER_LIMIT;
-use crate::report::{Role, Verdict};
+use crate::report::{Origin, Role, Verdict};
 use crate::{Context, names};
 
 pub(super) const CASE: Case = Case {
     name: "announce-subscribe",
     aliases: &["publish-namespace-subscribe"],
-    standard: true,
+    origin: Origin::Runner,
+    revision: None,
     roles: &[Role::Publisher, Role::Subscriber],
     limit: Duration::from_secs(3),
+    bridged: false,
     run: |cx| Box::pin(run(cx)),
 };
 
 async fn run(cx: &Context) -> Verdict {
     let track = steps::track(steps::NAMESPACE, steps::TRACK)?;
-    let publisher = cx.connect(Role::Publisher).await?;
-    let serving = steps::serve(&publisher, &track);
-    let announced = steps::announce(cx, &publisher, &track.namespace).await?;
-
+    let publisher = Publisher::announce(cx, &track).await?;
     let subscriber = cx.connect(Role::Subscriber).await?;
-    let answer = subscriber.subscribe(Subscribe::new(track));
-    let subscription = cx.granted(&subscriber, RequestKind::Subscribe, ANSWER_LIMIT, answer).await?;
+    let subscription = steps::subscribe(cx, &subscriber, Subscribe::new(track)).await?;
 
     let granted = names::granted(subscriber.version(), RequestKind::Subscribe);
     cx.close(subscriber).await?;
-    cx.close(publisher).await?;
-    drop((subscription, announced, serving));
+    publisher.close(cx).await?;
+    drop(subscription);
     Ok(granted)
 }

@@ -17,14 +17,16 @@ use moqingbird::{
 use super::{Case, steps};
 use crate::Context;
 use crate::context::{ANSWER_LIMIT, mismatch};
-use crate::report::{Failure, Role, Verdict};
+use crate::report::{Failure, Origin, Role, Verdict};
 
 pub(super) const CASE: Case = Case {
     name: "object-delivery",
     aliases: &[],
-    standard: false,
+    origin: Origin::Moqingbird,
+    revision: None,
     roles: &[Role::Publisher, Role::Subscriber],
-    limit: Duration::from_secs(5),
+    limit: Duration::from_secs(10),
+    bridged: true,
     run: |cx| Box::pin(run(cx)),
 };
 
@@ -36,7 +38,7 @@ const NUMBER: u64 = 0x3d00;
 const TEXT: u64 = 0x3d01;
 
 async fn run(cx: &Context) -> Verdict {
-    let track = fresh_track()?;
+    let track = steps::fresh_track("moqingbird/object-delivery")?;
     let publisher = cx.connect(Role::Publisher).await?;
     let announced = steps::announce(cx, &publisher, &track.namespace).await?;
     let subscriber = cx.connect(Role::Subscriber).await?;
@@ -49,8 +51,8 @@ async fn run(cx: &Context) -> Verdict {
     let (publication, subscription) = (publication??, subscription?);
 
     let (sent, received) = tokio::join!(
-        cx.within("room for the objects", CASE.limit, send(publication)),
-        cx.within("PUBLISH_DONE", CASE.limit, receive(subscription)),
+        cx.until_end("room for the objects", send(publication)),
+        cx.until_end("PUBLISH_DONE", receive(subscription)),
     );
     sent?.map_err(|error| mismatch("room for the objects", "subscription ended", error.to_string()))?;
     let received = compare(&expected(), &received??)?;
@@ -59,13 +61,6 @@ async fn run(cx: &Context) -> Verdict {
     cx.close(publisher).await?;
     drop(announced);
     Ok(received)
-}
-
-/// A track that no other run publishes at the same time.
-fn fresh_track() -> Result<FullTrackName, Failure> {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    let run = format!("{:x}-{:x}", std::process::id(), since.as_nanos());
-    steps::track(&format!("moqingbird/object-delivery/{run}"), "track")
 }
 
 /// The SUBSCRIBE of the track that the relay sends us.
@@ -201,7 +196,10 @@ async fn receive(mut subscription: Subscription) -> Result<BTreeMap<Location, Co
     }
 }
 
-fn compare(sent: &BTreeMap<Location, Content>, received: &BTreeMap<Location, Content>) -> Verdict {
+fn compare(
+    sent: &BTreeMap<Location, Content>,
+    received: &BTreeMap<Location, Content>,
+) -> Result<String, Failure> {
     let count = format!("{} objects", sent.len());
     for (location, content) in sent {
         let (received, message) = match received.get(location) {

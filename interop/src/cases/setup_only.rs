@@ -4,14 +4,16 @@ use std::time::Duration;
 
 use super::Case;
 use crate::Context;
-use crate::report::{Role, Verdict};
+use crate::report::{Origin, Role, Verdict};
 
 pub(super) const CASE: Case = Case {
     name: "setup-only",
     aliases: &[],
-    standard: true,
+    origin: Origin::Runner,
+    revision: None,
     roles: &[Role::Client],
     limit: Duration::from_secs(2),
+    bridged: false,
     run: |cx| Box::pin(run(cx)),
 };
 

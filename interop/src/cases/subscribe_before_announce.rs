@@ -6,9 +6,10 @@ use moqingbird::RequestFailed;
 use moqingbird::wire::model::{RequestKind, Subscribe};
 use tokio::time::sleep;
 
+use super::origin::Origin as Publisher;
 use super::{Case, steps};
 use crate::context::{declined, request_failure};
-use crate::report::{Failure, Role, Verdict};
+use crate::report::{Origin, Role, Verdict};
 use crate::{Context, names};
 
 /// How long after the subscriber's SUBSCRIBE the publisher comes.
@@ -17,9 +18,11 @@ const HEAD_START: Duration = Duration::from_millis(500);
 pub(super) const CASE: Case = Case {
     name: "subscribe-before-announce",
     aliases: &["subscribe-before-publish-namespace"],
-    standard: true,
+    origin: Origin::Runner,
+    revision: None,
     roles: &[Role::Publisher, Role::Subscriber],
     limit: Duration::from_millis(3500),
+    bridged: false,
     run: |cx| Box::pin(run(cx)),
 };
 
@@ -29,23 +32,20 @@ async fn run(cx: &Context) -> Verdict {
     let (kind, version) = (RequestKind::Subscribe, subscriber.version());
     let expected = format!("{} or {}", names::granted(version, kind), names::declined(version, kind));
 
-    let answer = cx.within(&expected, CASE.limit, subscriber.subscribe(Subscribe::new(track.clone())));
+    let answer = cx.until_end(&expected, subscriber.subscribe(Subscribe::new(track.clone())));
     let publish = async {
         sleep(HEAD_START).await;
-        let publisher = cx.connect(Role::Publisher).await?;
-        let serving = steps::serve(&publisher, &track);
-        let announced = steps::announce(cx, &publisher, &track.namespace).await?;
-        Ok::<_, Failure>((publisher, announced, serving))
+        Publisher::announce(cx, &track).await
     };
     let (answer, published) = tokio::join!(answer, publish);
-    let (publisher, announced, serving) = published?;
+    let publisher = published?;
     let (received, subscription) = match answer? {
         Ok(subscription) => (names::granted(version, kind), Some(subscription)),
         Err(failed @ RequestFailed::Rejected(_)) => (declined(version, kind, &failed), None),
-        Err(failed) => return Err(request_failure(expected, version, kind, &failed)),
+        Err(failed) => return Err(request_failure(expected, version, kind, &failed).into()),
     };
     cx.close(subscriber).await?;
-    cx.close(publisher).await?;
-    drop((subscription, announced, serving));
+    publisher.close(cx).await?;
+    drop(subscription);
     Ok(received)
 }

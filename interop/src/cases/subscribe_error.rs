@@ -3,19 +3,21 @@
 use std::time::Duration;
 
 use moqingbird::RequestFailed;
-use moqingbird::wire::model::{RequestKind, Subscribe};
+use moqingbird::wire::model::{RequestErrorCode, RequestKind, Subscribe};
 
 use super::{Case, steps};
 use crate::context::{ANSWER_LIMIT, declined, mismatch, request_failure};
-use crate::report::{Role, Verdict};
+use crate::report::{Origin, Role, Verdict};
 use crate::{Context, names};
 
 pub(super) const CASE: Case = Case {
     name: "subscribe-error",
     aliases: &[],
-    standard: true,
+    origin: Origin::Runner,
+    revision: None,
     roles: &[Role::Client],
     limit: Duration::from_secs(4),
+    bridged: false,
     run: |cx| Box::pin(run(cx)),
 };
 
@@ -27,13 +29,38 @@ async fn run(cx: &Context) -> Verdict {
     let expected = names::declined(version, kind);
     let answer = session.subscribe(Subscribe::new(track));
     let received = match cx.within(&expected, ANSWER_LIMIT, answer).await? {
-        Err(failed @ RequestFailed::Rejected(_)) => declined(version, kind, &failed),
-        Err(failed) => return Err(request_failure(expected, version, kind, &failed)),
+        Err(failed) => {
+            let RequestFailed::Rejected(rejected) = &failed else {
+                return Err(request_failure(expected, version, kind, &failed).into());
+            };
+            let received = declined(version, kind, &failed);
+            if !makes_sense(rejected.error.code) {
+                let message =
+                    format!("that is no reason to decline a SUBSCRIBE of an unknown track: {rejected}");
+                return Err(mismatch(&format!("{expected} DOES_NOT_EXIST"), received, message).into());
+            }
+            received
+        }
         Ok(_) => {
             let message = "the relay granted a subscription to a track that nobody publishes";
-            return Err(mismatch(&expected, "SUBSCRIBE_OK", message));
+            return Err(mismatch(&expected, "SUBSCRIBE_OK", message).into());
         }
     };
     cx.close(session).await?;
     Ok(received)
+}
+
+/// Whether a relay may say this of a SUBSCRIBE without token, of the newest objects of a track that it does not know. A
+/// code of another draft means something else here.
+fn makes_sense(code: RequestErrorCode) -> bool {
+    use RequestErrorCode as Code;
+    matches!(
+        code,
+        Code::DoesNotExist
+            | Code::InternalError
+            | Code::NotSupported
+            | Code::Timeout
+            | Code::Unauthorized
+            | Code::Uninterested
+    )
 }

@@ -13,7 +13,7 @@ async fn a_closed_port_fails_every_case_within_the_limits() {
         let output = run(&["-r", &url, "--tls-disable-verify"], &[]).await;
         assert_eq!(output.status, FAILED);
         assert_valid(&output.out);
-        assert_eq!(count(&output.out), Counts { passed: 0, failed: 6, skipped: 0 });
+        assert_eq!(count(&output.out), Counts { passed: 0, failed: 11, skipped: 0 });
         assert!(begun.elapsed() < Duration::from_secs(30));
         for duration in output.out.lines().filter_map(|line| line.trim().strip_prefix("duration_ms: ")) {
             assert!(duration.parse::<u64>().unwrap() < 5_000);
