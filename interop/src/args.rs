@@ -20,6 +20,12 @@ pub struct Args {
     /// Print the names of the cases, one a line, and nothing else
     #[arg(short, long)]
     pub list: bool,
+    /// Test this client: every case against every bad relay, which are started within the program
+    #[arg(long, conflicts_with_all = ["relay", "test", "all"])]
+    pub self_test: bool,
+    /// With --self-test: make this case pass always, which must be noticed
+    #[arg(long, value_name = "NAME", requires = "self_test")]
+    pub plant: Option<String>,
     /// Log more, to stderr [env: VERBOSE=1]
     #[arg(short, long)]
     pub verbose: bool,
@@ -43,6 +49,9 @@ With a relay, the cases that the interop runner defines run once, and all allowe
 aiomoqt (fetch, join) and of this client: `defined_by` in the diagnostics tells whose a case is. What the draft or the
 relay cannot show is SKIP, with the reason. No case passes by a timeout: `received` is the message on which it passed.
 
+--self-test runs every case against relays that are wrong on purpose, one way each, and says of each pair whether the case
+must fail or pass, and whether it did. The environment's relay and case mean nothing to it.
+
 A flag goes before the environment, the environment before the default. TLS_DISABLE_VERIFY and VERBOSE are true for 1, true
 and yes, and false for everything else. Stdout is TAP 14 and nothing else.
 
@@ -53,4 +62,5 @@ Examples:
   moqt interop --relay moqt://localhost:4443 --tls-disable-verify
   moqt interop --relay moqt://localhost:4443 --tls-disable-verify --all
   moqt interop --relay https://relay.example/moq --test announce-subscribe --draft 16
+  moqt interop --self-test --draft 16
   RELAY_URL=https://relay:4443 TLS_DISABLE_VERIFY=1 MOQT_DRAFT=draft-14 moqt interop";

@@ -8,6 +8,7 @@
 //! Everything written to the output is TAP; logs go elsewhere, by `tracing`.
 
 mod args;
+pub mod bad;
 pub mod cases;
 mod context;
 mod drafts;
@@ -17,6 +18,7 @@ mod raw;
 mod report;
 mod run;
 mod runner;
+mod self_test;
 mod settings;
 pub mod tap;
 
@@ -27,4 +29,5 @@ pub use embedded::{EmbeddedRelay, EmbeddedRelayError};
 pub use report::{Cause, Failure, NotPassed, Origin, Report, Role, SessionFacts, Verdict};
 pub use run::{FAILED, PASSED, UNSUPPORTED, USAGE, embedded_points, relay_points, run};
 pub use runner::{Point, Runner, Summary};
+pub use self_test::self_test;
 pub use settings::{Settings, SettingsError};

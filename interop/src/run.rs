@@ -9,6 +9,7 @@ use tokio::time::timeout;
 use crate::cases::{CASES, Case, Cases};
 use crate::context::{Target, Targets};
 use crate::runner::{Point, Runner};
+use crate::self_test::self_test;
 use crate::tap::Tap;
 use crate::{Args, EmbeddedRelay, Settings, SettingsError};
 
@@ -47,6 +48,9 @@ pub async fn run<O: Write, E: Write>(
         log.map(|log| (settings, log)).map_err(|error| SettingsError::Usage(error.to_string()))
     });
     match settings {
+        Ok((settings, _)) if args.self_test => {
+            self_test(settings.drafts.versions(), settings.planted, out).await
+        }
         Ok((settings, log)) => {
             let status = test(&settings, log.clone(), out).await;
             if let Some(log) = log {

@@ -17,6 +17,8 @@ pub struct Settings {
     /// The cases that were asked for, if any were: else those of the runner against a relay that is given, and all
     /// against one within the program.
     pub cases: Option<Cases>,
+    /// The case that is made to pass always, if the client is to test itself.
+    pub planted: Option<&'static Case>,
     /// Whether the server's certificate is verified.
     pub verify: bool,
     /// The drafts that are allowed.
@@ -32,14 +34,16 @@ impl Settings {
     /// A URL, draft or case that cannot be used.
     pub fn resolve(args: &Args, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
         let env = |name: &str| env(name).filter(|value| !value.is_empty());
-        let relay = args.relay.clone().or_else(|| env("RELAY_URL"));
-        let case = args.test.clone().or_else(|| env("TESTCASE"));
+        let target = |name: &str| env(name).filter(|_| !args.self_test);
+        let relay = args.relay.clone().or_else(|| target("RELAY_URL"));
+        let case = args.test.clone().or_else(|| target("TESTCASE"));
         Ok(Self {
             relay: relay.map(|url| url.parse()).transpose().map_err(|error| SettingsError::usage(&error))?,
             cases: match case {
                 Some(name) => Some(Cases::One(find(name)?)),
                 None => args.all.then_some(Cases::All),
             },
+            planted: args.plant.clone().map(find).transpose()?,
             verify: !(args.tls_disable_verify || truth(env("TLS_DISABLE_VERIFY"))),
             drafts: drafts(args, &env)?,
             mlog_dir: args.mlog_dir.clone().or_else(|| env("MOQT_MLOG_DIR").map(PathBuf::from)),

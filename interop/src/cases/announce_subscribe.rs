@@ -22,9 +22,11 @@ pub(super) const CASE: Case = Case {
 
 async fn run(cx: &Context) -> Verdict {
     let track = steps::track(steps::NAMESPACE, steps::TRACK)?;
-    let publisher = Publisher::announce(cx, &track).await?;
+    let mut publisher = Publisher::announce(cx, &track).await?;
     let subscriber = cx.connect(Role::Subscriber).await?;
     let subscription = steps::subscribe(cx, &subscriber, Subscribe::new(track)).await?;
+    // The relay has not made the answer up.
+    publisher.subscribed(cx).await?;
 
     let granted = names::granted(subscriber.version(), RequestKind::Subscribe);
     cx.close(subscriber).await?;

@@ -196,7 +196,7 @@ impl Server {
                     let _ = asked.accept(info);
                 }
                 other => {
-                    other.reject(RequestError::new(RequestErrorCode::DoesNotExist, "no such track here"))
+                    other.reject(RequestError::new(RequestErrorCode::DoesNotExist, "no such track here"));
                 }
             }
         }

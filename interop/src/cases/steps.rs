@@ -12,7 +12,7 @@ use moqingbird::wire::model::{
 };
 use moqingbird::{
     Delivery, FetchError, Fetched, IncomingSubgroup, NamespaceEvent, NamespaceSubscription,
-    PublishedNamespace, RequestFailed, Session, Subscription,
+    PublishedNamespace, Rejected, RequestFailed, Session, Subscription,
 };
 
 use super::origin::Origin;
@@ -135,6 +135,24 @@ pub(super) fn counted(done: &PublishDone, streams: u64) -> Result<(), Failure> {
     let expected = format!("PUBLISH_DONE with Stream Count {streams}");
     let received = format!("Stream Count {}", done.stream_count);
     Err(mismatch(&expected, received, "every stream of the track was delivered, and these were not as many"))
+}
+
+/// Whether the code is one that a relay may have for a SUBSCRIBE without token, of the newest objects of a track that it does
+/// not know. That of another draft means something else here.
+pub(super) fn sensible(expected: &str, rejected: &Rejected, received: &str) -> Result<(), Failure> {
+    use RequestErrorCode as Code;
+    match rejected.error.code {
+        Code::DoesNotExist
+        | Code::InternalError
+        | Code::NotSupported
+        | Code::Timeout
+        | Code::Unauthorized
+        | Code::Uninterested => Ok(()),
+        _ => {
+            let message = format!("that is no reason to decline a SUBSCRIBE of an unknown track: {rejected}");
+            Err(mismatch(&format!("{expected} DOES_NOT_EXIST"), received, message))
+        }
+    }
 }
 
 /// A request that was not granted: the case cannot be shown if the relay lawfully says that it does not do this.

@@ -38,11 +38,21 @@ async fn run(cx: &Context) -> Verdict {
         Publisher::announce(cx, &track).await
     };
     let (answer, published) = tokio::join!(answer, publish);
-    let publisher = published?;
+    let mut publisher = published?;
     let (received, subscription) = match answer? {
-        Ok(subscription) => (names::granted(version, kind), Some(subscription)),
-        Err(failed @ RequestFailed::Rejected(_)) => (declined(version, kind, &failed), None),
-        Err(failed) => return Err(request_failure(expected, version, kind, &failed).into()),
+        Ok(subscription) => {
+            // The relay has not made the answer up.
+            publisher.subscribed(cx).await?;
+            (names::granted(version, kind), Some(subscription))
+        }
+        Err(failed) => {
+            let RequestFailed::Rejected(rejected) = &failed else {
+                return Err(request_failure(expected, version, kind, &failed).into());
+            };
+            let received = declined(version, kind, &failed);
+            steps::sensible(&expected, rejected, &received)?;
+            (received, None)
+        }
     };
     cx.close(subscriber).await?;
     publisher.close(cx).await?;

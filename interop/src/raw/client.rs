@@ -31,7 +31,7 @@ pub(crate) struct Client {
 
 enum Carrier {
     Quic(quinn::Connection),
-    Web(web_transport_quinn::Session),
+    Web(Box<web_transport_quinn::Session>),
 }
 
 /// Why there is no connection.
@@ -55,7 +55,7 @@ impl Client {
         let (endpoint, connection, id) = quic(address, url.host(), alpn).await?;
         let connection_id = id.to_string();
         let carrier = match web {
-            true => Carrier::Web(upgrade(connection, url, protocols).await?),
+            true => Carrier::Web(Box::new(upgrade(connection, url, protocols).await?)),
             false => Carrier::Quic(connection),
         };
         let protocol = match &carrier {

@@ -1,5 +1,6 @@
 //! The two halves of a stream of control messages.
 
+use std::fmt;
 use std::io;
 
 use bytes::BytesMut;
@@ -28,11 +29,22 @@ pub(crate) struct Sayer {
 }
 
 impl Sayer {
+    /// In which draft it speaks.
+    pub(crate) const fn draft(&self) -> &'static dyn Draft {
+        self.draft
+    }
+
     /// Says a message.
     pub(crate) async fn say(&mut self, message: &Message) -> io::Result<()> {
         let mut w = Writer::new();
         self.draft.encode_control(message, &mut w).map_err(io::Error::other)?;
         self.send.write_all(&w.take()).await
+    }
+}
+
+impl fmt::Debug for Sayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sayer").field("draft", &self.draft).finish_non_exhaustive()
     }
 }
 
