@@ -132,7 +132,10 @@ impl Fetched {
             match stream.read(|chunk| reader.push(chunk)).await {
                 Ok(true) => {}
                 Ok(false) => reader.finish(),
-                Err(SubgroupError::Reset(code)) => return Err(self.reset(code)),
+                Err(SubgroupError::Reset(code)) => {
+                    self.witness.ended(false, |fact| stream.tell(fact));
+                    return Err(self.reset(code));
+                }
                 Err(error) => return Err(error.into()),
             }
         }
@@ -155,7 +158,7 @@ impl Fetched {
                 self.witness.end_of_range(*end, *status, tell);
             }
             Some(FetchStreamItem::End) => {
-                self.witness.ended(tell);
+                self.witness.ended(true, tell);
                 if self.ok.is_some() {
                     self.owned.leave_by(Leave::Silently);
                 }

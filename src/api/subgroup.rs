@@ -91,8 +91,13 @@ impl IncomingSubgroup {
             if self.stream.has_ended() {
                 return Ok(None);
             }
-            if !self.stream.read(|chunk| self.reader.push(chunk)).await? {
-                self.reader.finish();
+            match self.stream.read(|chunk| self.reader.push(chunk)).await {
+                Ok(true) => {}
+                Ok(false) => self.reader.finish(),
+                Err(error) => {
+                    self.witness.ended(None, |fact| self.stream.tell(fact));
+                    return Err(error);
+                }
             }
         }
     }

@@ -11,12 +11,16 @@ use bytes::Bytes;
 use moqingbird_wire::EncodeError;
 use moqingbird_wire::buf::{Reader, Writer};
 use moqingbird_wire::model::{
-    Datagram, Message, Opening, PublishDone, RequestId, SubgroupHeader, SubgroupId, TrackAlias,
+    Datagram, DatagramBody, Location, Message, ObjectStatus, Opening, PublishDone, RequestId, SubgroupHeader,
+    SubgroupId, TrackAlias,
 };
+use moqingbird_wire::stream::{Gaps, check_sent};
 
+use super::facts::Fact;
 use super::requests::{Body, Stage};
 use super::timers::Timer;
 use super::tracks::SentStream;
+use super::witness::rare;
 use super::{
     Checked, Config, Direction, Event, Instant, Misuse, Output, Session, StreamId, SubscriptionState,
 };
@@ -127,7 +131,7 @@ impl Session {
         self.trace_datagram(Direction::Received, &datagram);
         let alias = datagram.track_alias;
         if let Some(id) = self.receiver_of(alias) {
-            self.deliver_datagram(id, datagram);
+            self.deliver_datagram(now, id, datagram);
             self.judge_forwarding(now, id);
         } else if !self.is_late(now, alias)
             && self.held.datagrams.len() < self.config.max_held_datagrams
@@ -169,11 +173,34 @@ impl Session {
         self.outputs.push_back(Output::Deliver { stream, to: id });
     }
 
-    fn deliver_datagram(&mut self, id: RequestId, mut datagram: Datagram) {
+    fn deliver_datagram(&mut self, now: Instant, id: RequestId, mut datagram: Datagram) {
         let Some(receiving) = self.requests.receiving(id) else { return };
         receiving.datagrams = true;
         datagram.publisher_priority.get_or_insert(receiving.default_priority);
-        self.outputs.push_back(Output::Datagram { to: id, datagram });
+        match self.judge_datagram(id, &datagram) {
+            Ok(()) => self.outputs.push_back(Output::Datagram { to: id, datagram }),
+            Err(reason) => self.malformed(now, id, reason),
+        }
+    }
+
+    /// What a datagram says of its track must agree with what has been seen of it.
+    fn judge_datagram(&mut self, id: RequestId, datagram: &Datagram) -> Result<(), &'static str> {
+        let at = Location::new(datagram.group_id, datagram.object_id);
+        let gaps = Gaps::read(at, &datagram.extensions)?;
+        let status = match datagram.body {
+            DatagramBody::Status(status) => status,
+            _ => ObjectStatus::Normal,
+        };
+        let mut judged = Ok(());
+        let mut tell = |fact| judged = judged.and_then(|()| self.tell_fact(id, fact));
+        if status == ObjectStatus::Normal {
+            tell(Fact::Datagram(at));
+        }
+        if datagram.end_of_group {
+            tell(Fact::EndOfGroup(Location::new(at.group, at.object.saturating_add(1))));
+        }
+        rare(at, status, gaps, tell);
+        judged
     }
 
     /// The subscription of an alias is granted: what came before is its.
@@ -183,7 +210,7 @@ impl Session {
             self.deliver(stream, id);
         }
         for datagram in self.held.take_datagrams(|held| held.datagram.track_alias == alias) {
-            self.deliver_datagram(id, datagram);
+            self.deliver_datagram(now, id, datagram);
         }
         self.judge_forwarding(now, id);
     }
@@ -331,6 +358,7 @@ impl Session {
                 datagram.publisher_priority.get_or_insert(sending.default_priority);
             }
         }
+        check_sent(self.draft, Location::new(datagram.group_id, datagram.object_id), &datagram.extensions)?;
         let mut w = Writer::new();
         self.draft.encode_datagram(&datagram, &mut w)?;
         self.trace_datagram(Direction::Sent, &datagram);

@@ -27,6 +27,8 @@ pub enum Fact {
         group_id: u64,
         /// The subgroup.
         subgroup_id: u64,
+        /// Its priority. `None`: the track's default.
+        priority: Option<u8>,
         /// The ID of its first object.
         first: u64,
         /// The ID of its last object.
@@ -34,6 +36,8 @@ pub enum Fact {
         /// Whether it ended with FIN, so that `last` is the last of the subgroup.
         finished: bool,
     },
+    /// A datagram brought an object.
+    Datagram(Location),
     /// A group has no object from here on.
     EndOfGroup(Location),
     /// The track has no object from here on.
@@ -80,12 +84,15 @@ struct GroupFacts {
     end: Option<u64>,
     gap: Option<u64>,
     subgroups: BTreeMap<u64, SubgroupFacts>,
+    /// The last objects that came in datagrams.
+    datagrams: VecDeque<u64>,
     /// First and last of objects that do not exist.
     absent: VecDeque<(u64, u64)>,
 }
 
 #[derive(Debug)]
 struct SubgroupFacts {
+    priority: Option<u8>,
     first: u64,
     last: u64,
     is_final: bool,
@@ -96,10 +103,14 @@ type Judged = Result<(), &'static str>;
 impl TrackFacts {
     pub(super) fn tell(&mut self, fact: Fact) -> Judged {
         match fact {
-            Fact::Subgroup { group_id, subgroup_id, first, last, finished } => {
+            Fact::Subgroup { group_id, subgroup_id, priority, first, last, finished } => {
                 self.object(Location::new(group_id, last))?;
-                self.group(group_id)
-                    .map_or(Ok(()), |group| group.subgroup(subgroup_id, first, last, finished))
+                let seen = SubgroupFacts { priority, first, last, is_final: finished };
+                self.group(group_id).map_or(Ok(()), |group| group.subgroup(subgroup_id, seen))
+            }
+            Fact::Datagram(at) => {
+                self.object(at)?;
+                self.group(at.group).map_or(Ok(()), |group| group.datagram(at.object))
             }
             Fact::EndOfGroup(at) => self.group(at.group).map_or(Ok(()), |group| group.end(at.object)),
             Fact::EndOfTrack(at) => self.end(at),
@@ -178,36 +189,51 @@ impl TrackFacts {
 }
 
 impl GroupFacts {
-    fn subgroup(&mut self, subgroup_id: u64, first: u64, last: u64, finished: bool) -> Judged {
-        if self.end.is_some_and(|end| last >= end) {
-            return Err("an object behind the end of its group");
+    fn subgroup(&mut self, subgroup_id: u64, seen: SubgroupFacts) -> Judged {
+        self.exist([seen.first, seen.last])?;
+        // A fetched datagram is told as a subgroup of its own ID where the draft has no other way (draft-14 §10.4.4).
+        if self.datagrams.iter().any(|id| seen.shows(*id) && *id != subgroup_id) {
+            return Err("an object comes in a datagram and in a stream");
         }
-        let is_absent = |id: u64| self.absent.iter().any(|(from, to)| (*from..=*to).contains(&id));
-        if is_absent(first) || is_absent(last) {
-            return Err("an object in a gap");
+        if self.subgroups.iter().any(|(id, known)| *id != subgroup_id && known.shares_an_object(&seen)) {
+            return Err("an object comes in two subgroups");
         }
-        self.largest = self.largest.max(Some(last));
         match self.subgroups.get_mut(&subgroup_id) {
-            Some(known) if known.is_final && last > known.last => {
-                Err("an object behind the end of its subgroup")
-            }
-            Some(known) if finished && last < known.last => {
-                Err("a subgroup ends before an object that was seen")
-            }
-            Some(known) => {
-                known.first = known.first.min(first);
-                known.last = known.last.max(last);
-                known.is_final |= finished;
-                Ok(())
-            }
+            Some(known) => known.add(seen),
             None => {
                 if self.subgroups.len() == MAX_DETAILS {
                     self.subgroups.pop_first();
                 }
-                self.subgroups.insert(subgroup_id, SubgroupFacts { first, last, is_final: finished });
+                self.subgroups.insert(subgroup_id, seen);
                 Ok(())
             }
         }
+    }
+
+    fn datagram(&mut self, id: u64) -> Judged {
+        self.exist([id])?;
+        if self.subgroups.iter().any(|(subgroup_id, known)| known.shows(id) && *subgroup_id != id) {
+            return Err("an object comes in a datagram and in a stream");
+        }
+        if !self.datagrams.contains(&id) {
+            if self.datagrams.len() == MAX_DETAILS {
+                self.datagrams.pop_front();
+            }
+            self.datagrams.push_back(id);
+        }
+        Ok(())
+    }
+
+    /// These objects, in ascending order, exist.
+    fn exist<const N: usize>(&mut self, ids: [u64; N]) -> Judged {
+        if self.end.is_some_and(|end| ids.iter().any(|id| *id >= end)) {
+            return Err("an object behind the end of its group");
+        }
+        if self.absent.iter().any(|(from, to)| ids.iter().any(|id| (*from..=*to).contains(id))) {
+            return Err("an object in a gap");
+        }
+        self.largest = self.largest.max(ids.last().copied());
+        Ok(())
     }
 
     fn end(&mut self, at: u64) -> Judged {
@@ -231,10 +257,39 @@ impl GroupFacts {
     /// Objects, the first and the last of which are told, do not exist.
     fn nothing(&mut self, first: u64, last: u64) -> Judged {
         let seen = self.subgroups.values().flat_map(|known| [known.first, known.last]);
-        if seen.into_iter().any(|id| (first..=last).contains(&id)) {
+        if seen.chain(self.datagrams.iter().copied()).any(|id| (first..=last).contains(&id)) {
             return Err("a gap covers an object that was seen");
         }
         remember(&mut self.absent, (first, last));
+        Ok(())
+    }
+}
+
+impl SubgroupFacts {
+    /// Whether an object is known to be one of the subgroup's.
+    const fn shows(&self, id: u64) -> bool {
+        self.first == id || self.last == id
+    }
+
+    const fn shares_an_object(&self, other: &Self) -> bool {
+        self.shows(other.first) || self.shows(other.last)
+    }
+
+    /// What another stream has brought of the subgroup.
+    fn add(&mut self, seen: Self) -> Judged {
+        let differs = self.priority.zip(seen.priority).is_some_and(|(one, other)| one != other);
+        if self.shares_an_object(&seen) && differs {
+            return Err("an object comes with two priorities");
+        }
+        if self.is_final && seen.last > self.last {
+            return Err("an object behind the end of its subgroup");
+        }
+        if seen.is_final && seen.last < self.last {
+            return Err("a subgroup ends before an object that was seen");
+        }
+        self.first = self.first.min(seen.first);
+        self.last = self.last.max(seen.last);
+        self.is_final |= seen.is_final;
         Ok(())
     }
 }
@@ -253,14 +308,20 @@ impl Session {
     /// A reader has seen something of the track of this request. A track that cannot be so is left: that is no fault of the
     /// session's.
     pub(super) fn fact_told(&mut self, now: Instant, id: RequestId, fact: Fact) {
+        if let Err(reason) = self.tell_fact(id, fact) {
+            self.malformed(now, id, reason);
+        }
+    }
+
+    pub(super) fn tell_fact(&mut self, id: RequestId, fact: Fact) -> Result<(), &'static str> {
         let track = match self.requests.open.get(&id).map(|open| &open.body) {
             Some(Body::Receiving(receiving)) => &receiving.track,
             Some(Body::Fetching(fetching)) => &fetching.track,
-            _ => return,
+            _ => return Ok(()),
         };
-        let facts = self.tracks.facts.entry(track.clone()).or_default();
-        if let Err(reason) = facts.tell(fact) {
-            self.malformed(now, id, reason);
+        match self.tracks.facts.get_mut(track) {
+            Some(facts) => facts.tell(fact),
+            None => self.tracks.facts.entry(track.clone()).or_default().tell(fact),
         }
     }
 
@@ -294,7 +355,7 @@ mod tests {
     use super::*;
 
     const fn subgroup(group_id: u64, subgroup_id: u64, last: u64, finished: bool) -> Fact {
-        Fact::Subgroup { group_id, subgroup_id, first: last, last, finished }
+        Fact::Subgroup { group_id, subgroup_id, priority: None, first: last, last, finished }
     }
 
     #[test]

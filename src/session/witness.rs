@@ -10,6 +10,8 @@ use super::Fact;
 
 /// How many subgroups of a fetched group are kept apart.
 const MAX_SUBGROUPS: usize = 16;
+/// How many gaps of a fetch are remembered until it has ended.
+const MAX_PASSED: usize = 16;
 
 /// Looks over the shoulder of a [`SubgroupReader`].
 #[derive(Debug)]
@@ -17,6 +19,7 @@ pub struct SubgroupWitness {
     group_id: u64,
     /// `None`: that of the first object.
     subgroup_id: Option<u64>,
+    priority: Option<u8>,
     end_of_group: bool,
     /// The first and the last object that exist.
     objects: Option<(u64, u64)>,
@@ -30,8 +33,8 @@ impl SubgroupWitness {
             SubgroupId::Id(id) => Some(id),
             _ => None,
         };
-        let &SubgroupHeader { group_id, end_of_group, .. } = header;
-        Self { group_id, subgroup_id, end_of_group, objects: None }
+        let &SubgroupHeader { group_id, publisher_priority: priority, end_of_group, .. } = header;
+        Self { group_id, subgroup_id, priority, end_of_group, objects: None }
     }
 
     /// The reader has given an object.
@@ -52,10 +55,10 @@ impl SubgroupWitness {
     /// The stream has ended: `last` of [`SubgroupItem::End`](moqingbird_wire::stream::SubgroupItem::End) if with FIN, or it is
     /// read no further (`None`).
     pub fn ended(&self, finished: Option<Option<u64>>, mut tell: impl FnMut(Fact)) {
-        let group_id = self.group_id;
+        let &Self { group_id, priority, .. } = self;
         if let Some((first, last)) = self.objects {
             let (subgroup_id, finished) = (self.subgroup_id.unwrap_or(first), finished.is_some());
-            tell(Fact::Subgroup { group_id, subgroup_id, first, last, finished });
+            tell(Fact::Subgroup { group_id, subgroup_id, priority, first, last, finished });
         }
         if let Some(Some(last)) = finished.filter(|_| self.end_of_group) {
             tell(Fact::EndOfGroup(Location::new(group_id, last.saturating_add(1))));
@@ -68,25 +71,35 @@ impl SubgroupWitness {
 pub struct FetchWitness {
     /// Where the item before ends.
     item: Option<Location>,
-    /// Of the group that is read: subgroup, first and last object.
-    subgroups: Vec<(u64, u64, u64)>,
+    /// Of the group that is read: subgroup, priority, first and last object.
+    subgroups: Vec<(u64, u8, u64, u64)>,
+    /// What has been passed over without a word: it does not exist, if the stream ends with FIN.
+    passed: Vec<(Location, Location)>,
 }
 
 impl FetchWitness {
     /// At the start of a stream.
     pub const fn new() -> Self {
-        Self { item: None, subgroups: Vec::new() }
+        Self { item: None, subgroups: Vec::new(), passed: Vec::new() }
     }
 
     /// The reader has given an object; `gaps` are what it says of those just before it.
     pub fn object(&mut self, object: &FetchObject, gaps: Gaps, mut tell: impl FnMut(Fact)) {
         let at = object.location;
+        if let Some(before) = self.item
+            && before.group == at.group
+            && before.object.saturating_add(1) < at.object
+            && self.passed.len() < MAX_PASSED
+        {
+            let [first, last] = [before.object + 1, at.object - 1].map(|id| Location::new(at.group, id));
+            self.passed.push((first, last));
+        }
         self.move_to(at, &mut tell);
         if let (ObjectStatus::Normal, Some(subgroup)) = (object.status, object.subgroup_id) {
-            if let Some((_, _, last)) = self.subgroups.iter_mut().find(|(known, ..)| *known == subgroup) {
+            if let Some((.., last)) = self.subgroups.iter_mut().find(|(known, ..)| *known == subgroup) {
                 *last = at.object;
             } else if self.subgroups.len() < MAX_SUBGROUPS {
-                self.subgroups.push((subgroup, at.object, at.object));
+                self.subgroups.push((subgroup, object.publisher_priority, at.object, at.object));
             }
         }
         let gaps = if object.extensions.is_empty() { Gaps::default() } else { gaps };
@@ -105,10 +118,14 @@ impl FetchWitness {
         }
     }
 
-    /// The stream has ended, or is read no further.
-    pub fn ended(&mut self, mut tell: impl FnMut(Fact)) {
+    /// The stream has ended with FIN (`finished`), or is read no further.
+    pub fn ended(&mut self, finished: bool, mut tell: impl FnMut(Fact)) {
         let Some(at) = self.item else { return };
         self.tell_group(at.group, &mut tell);
+        // draft-14 §9.16.3, draft-16 §9.16.3: what a whole response leaves out does not exist.
+        for (first, last) in self.passed.drain(..).filter(|_| finished) {
+            tell(Fact::NoObjects { first, last });
+        }
     }
 
     fn move_to(&mut self, at: Location, tell: &mut impl FnMut(Fact)) {
@@ -118,14 +135,15 @@ impl FetchWitness {
     }
 
     fn tell_group(&mut self, group_id: u64, tell: &mut impl FnMut(Fact)) {
-        for (subgroup_id, first, last) in self.subgroups.drain(..) {
-            tell(Fact::Subgroup { group_id, subgroup_id, first, last, finished: false });
+        for (subgroup_id, priority, first, last) in self.subgroups.drain(..) {
+            let priority = Some(priority);
+            tell(Fact::Subgroup { group_id, subgroup_id, priority, first, last, finished: false });
         }
     }
 }
 
 /// What an object says besides being there.
-fn rare(at: Location, status: ObjectStatus, gaps: Gaps, mut tell: impl FnMut(Fact)) {
+pub(super) fn rare(at: Location, status: ObjectStatus, gaps: Gaps, mut tell: impl FnMut(Fact)) {
     match status {
         ObjectStatus::EndOfGroup => tell(Fact::EndOfGroup(at)),
         ObjectStatus::EndOfTrack => tell(Fact::EndOfTrack(at)),
@@ -167,15 +185,19 @@ mod tests {
         read(3, 4, Some(0));
         read(4, 0, Some(7));
         witness.end_of_range(Location::new(5, 1), RangeStatus::NonExistent, |fact| facts.push(fact));
-        witness.ended(|fact| facts.push(fact));
+        witness.ended(true, |fact| facts.push(fact));
         let subgroup = |group_id, subgroup_id, first, last| Fact::Subgroup {
             group_id,
             subgroup_id,
+            priority: Some(0),
             first,
             last,
             finished: false,
         };
-        let nothing = Fact::NoObjects { first: Location::new(4, 1), last: Location::new(5, 1) };
-        assert_eq!(facts, [subgroup(3, 0, 0, 4), subgroup(3, 1, 1, 1), subgroup(4, 7, 0, 0), nothing]);
+        let nothing = |first, last| Fact::NoObjects { first, last };
+        let marked = nothing(Location::new(4, 1), Location::new(5, 1));
+        let passed = nothing(Location::new(3, 3), Location::new(3, 3));
+        let expected = [subgroup(3, 0, 0, 4), subgroup(3, 1, 1, 1), subgroup(4, 7, 0, 0), marked, passed];
+        assert_eq!(facts, expected);
     }
 }

@@ -23,12 +23,12 @@ fn subscribed(draft: &'static dyn Draft) -> (Raw, RequestId) {
 
 /// All objects of a subgroup, up to `last`.
 const fn whole(group_id: u64, subgroup_id: u64, last: u64) -> Fact {
-    Fact::Subgroup { group_id, subgroup_id, first: 0, last, finished: true }
+    Fact::Subgroup { group_id, subgroup_id, priority: None, first: 0, last, finished: true }
 }
 
 /// One object of a subgroup.
 const fn one(group_id: u64, subgroup_id: u64, id: u64) -> Fact {
-    Fact::Subgroup { group_id, subgroup_id, first: id, last: id, finished: false }
+    Fact::Subgroup { group_id, subgroup_id, priority: None, first: id, last: id, finished: false }
 }
 
 fn at(group: u64, object: u64) -> Location {

@@ -39,6 +39,10 @@ pub struct Rules {
     pub setup_token_aliases: bool,
     /// Whether a prefix of no field is legal in SUBSCRIBE_NAMESPACE.
     pub empty_prefix: bool,
+    /// Whether an object may have Immutable Extensions but once.
+    pub immutable_extensions_once: bool,
+    /// Whether a track is malformed that is fetched with different priorities within a subgroup.
+    pub one_fetched_priority: bool,
     /// Whether a track may mix subgroups and datagrams.
     pub mixed_forwarding: bool,
 }

@@ -2,8 +2,12 @@
 
 mod adversary;
 mod dropped;
+mod knowledge;
 mod leaks;
+mod malformed;
+mod publisher;
 mod raw;
+mod violations;
 mod wire;
 
 use std::time::Duration;

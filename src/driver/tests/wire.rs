@@ -1,12 +1,9 @@
 //! What the two ends say and take over real transports, each seen by a peer that knows no rule.
 
 use moqingbird_ledger::covers;
-use moqingbird_wire::buf::Writer;
-use moqingbird_wire::model::{
-    Datagram, DatagramBody, Message, Opening, Request, RequestId, Response, Setup, SubgroupHeader,
-    SubgroupId, SubscribeOk, Target,
-};
+use moqingbird_wire::model::{DatagramBody, Message, Setup};
 
+use super::publisher::Publisher;
 use super::raw::{self, Lane, Raw};
 use super::*;
 use crate::transport::{Accepted, Listener};
@@ -147,95 +144,6 @@ to_a_subscriber! {
     a_header_alone_is_a_stream;
     a_stream_that_ends_before_its_type_harms_nobody;
     what_a_subscription_leaves_behind_is_stopped;
-}
-
-/// A peer that publishes by hand, and the session that has subscribed to it, under alias 7.
-struct Publisher {
-    raw: Raw,
-    control: Lane,
-    id: RequestId,
-    asked: Subscribe,
-    session: Session,
-    subscription: Subscription,
-    _server: crate::Server,
-}
-
-impl Publisher {
-    async fn of(kind: TransportKind, version: Version) -> Self {
-        let (raw, session, server, ..) = raw::server_of(kind, version).await;
-        let mut control = raw.set_up().await;
-        let session = session.await.unwrap().unwrap();
-        let grants = async {
-            let (id, asked) = loop {
-                match control.hear().await {
-                    Message::Request { id, request: Request::Subscribe(asked) } => break (id, asked),
-                    Message::MaxRequestId(_) => {}
-                    other => panic!("not SUBSCRIBE: {other:?}"),
-                }
-            };
-            let ok = SubscribeOk {
-                track_alias: TrackAlias(7),
-                expires: None,
-                largest: None,
-                extensions: TrackExtensions::default(),
-            };
-            let response = Response::Subscribe(ok);
-            control.say(&Message::Response { target: Target::Id(id), response }).await;
-            (id, asked)
-        };
-        let (subscription, (id, asked)) = tokio::join!(session.subscribe(Subscribe::new(track())), grants);
-        Self { raw, control, id, asked, session, subscription: subscription.unwrap(), _server: server }
-    }
-
-    fn header(&self, group_id: u64, subgroup: u64, priority: u8) -> Bytes {
-        let header = SubgroupHeader {
-            track_alias: TrackAlias(7),
-            group_id,
-            subgroup_id: SubgroupId::Id(subgroup),
-            publisher_priority: Some(priority),
-            extensions: false,
-            end_of_group: false,
-        };
-        let mut w = Writer::new();
-        self.raw.draft.encode_opening(&Opening::Subgroup(header), &mut w).unwrap();
-        w.take()
-    }
-
-    /// Sends a header and what follows it, and ends the stream.
-    async fn send(&self, header: Bytes, objects: &[u8]) {
-        self.raw.open_stream([&header[..], objects].concat().into()).await.finish();
-    }
-
-    async fn send_datagram(&self, alias: u64, payload: &'static [u8]) {
-        let datagram = Datagram {
-            track_alias: TrackAlias(alias),
-            group_id: 9,
-            object_id: 0,
-            publisher_priority: Some(128),
-            end_of_group: false,
-            extensions: Extensions::NONE,
-            body: DatagramBody::Payload(Bytes::from_static(payload)),
-        };
-        let mut w = Writer::new();
-        self.raw.draft.encode_datagram(&datagram, &mut w).unwrap();
-        self.raw.connection.send_datagram(w.take()).await.unwrap();
-    }
-
-    async fn next_subgroup(&mut self) -> crate::IncomingSubgroup {
-        match self.subscription.next().await.unwrap() {
-            Some(Delivery::Subgroup(subgroup)) => subgroup,
-            other => panic!("not a subgroup: {other:?}"),
-        }
-    }
-
-    /// A whole subgroup still arrives, in a group of its own: neither session nor subscription has come to harm.
-    async fn goes_on(&mut self) {
-        self.send(self.header(1000, 0, 128), &[0, 1, b'!']).await;
-        let mut subgroup = self.next_subgroup().await;
-        assert_eq!(subgroup.group_id(), 1000);
-        assert_eq!(subgroup.next_object().await.unwrap().unwrap().payload, "!");
-        assert_eq!(self.session.close_reason(), None);
-    }
 }
 
 async fn a_subgroup_id_says_nothing_across_groups(mut publisher: Publisher) {

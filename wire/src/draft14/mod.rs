@@ -52,6 +52,8 @@ static RULES: Rules = Rules {
     track_extensions: false,
     setup_token_aliases: true,
     empty_prefix: false,
+    immutable_extensions_once: false,
+    one_fetched_priority: false,
     mixed_forwarding: false,
 };
 

@@ -67,6 +67,8 @@ static RULES: Rules = Rules {
     track_extensions: true,
     setup_token_aliases: false,
     empty_prefix: true,
+    immutable_extensions_once: true,
+    one_fetched_priority: true,
     mixed_forwarding: true,
 };
 

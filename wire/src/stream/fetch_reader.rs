@@ -50,6 +50,8 @@ struct Seen {
     gaps: Gaps,
     /// Prior Group ID Gap as an object of this group states it.
     group_gap: Option<(u64, u64)>,
+    /// Subgroups of the group that is read and their priorities; the oldest give way.
+    priorities: [Option<(u64, u8)>; 4],
     /// The group whose end has come.
     closed_group: Option<u64>,
     /// Where the track ends.
@@ -71,6 +73,7 @@ impl FetchReader {
             object: None,
             gaps: Gaps { groups: None, objects: None },
             group_gap: None,
+            priorities: [None; 4],
             closed_group: None,
             end_of_track: None,
         };
@@ -140,6 +143,9 @@ impl FetchReader {
         Ok(Some(match item {
             FetchItem::Object(object) => {
                 self.track.check(&object).map_err(ReadError::MalformedTrack)?;
+                if self.draft.rules().one_fetched_priority {
+                    self.track.check_priority(&object).map_err(ReadError::MalformedTrack)?;
+                }
                 self.payload_left = object.payload_length;
                 FetchStreamItem::Object(object)
             }
@@ -184,9 +190,26 @@ impl Seen {
             return Ok(());
         };
         let step = if group > before { GroupOrder::Ascending } else { GroupOrder::Descending };
+        self.priorities = [None; 4];
         match *self.order.get_or_insert(step) == step {
             true => Ok(()),
             false => Err("fetched groups come against their order"),
+        }
+    }
+
+    /// draft-16 §2.4.2.
+    #[inline]
+    fn check_priority(&mut self, object: &FetchObject) -> Result<(), &'static str> {
+        let Some(subgroup) = object.subgroup_id else { return Ok(()) };
+        let stated = (subgroup, object.publisher_priority);
+        match self.priorities.iter().flatten().find(|(known, _)| *known == subgroup) {
+            Some(known) if *known != stated => Err("a subgroup is fetched with two priorities"),
+            Some(_) => Ok(()),
+            None => {
+                self.priorities.rotate_right(1);
+                self.priorities[0] = Some(stated);
+                Ok(())
+            }
         }
     }
 

@@ -2,12 +2,12 @@
 
 use bytes::Bytes;
 
-use super::FetchCursor;
 use super::subgroup_writer::written;
+use super::{FetchCursor, check_sent};
 use crate::buf::Writer;
 use crate::draft::Draft;
 use crate::error::EncodeError;
-use crate::model::{FetchItem, Opening, RequestId};
+use crate::model::{FetchItem, Location, Opening, RequestId};
 
 /// Writes the headers and markers of a fetch stream. Behind an object the caller sends its payload, all of it: the writer
 /// never sees it.
@@ -42,14 +42,17 @@ impl FetchWriter {
     /// The bytes of an item, without payload.
     ///
     /// # Errors
-    /// The draft cannot express the item; or it is an object that does not ascend in its group (draft-14 §2.5, draft-16
-    /// §2.4.2). The stream then stands where it stood.
+    /// The draft cannot express the item; or it is an object that does not ascend in its group or whose extension headers
+    /// make the track malformed (draft-14 §2.5, draft-16 §2.4.2). The stream then stands where it stood.
     pub fn item(&mut self, item: &FetchItem) -> Result<Bytes, EncodeError> {
-        if let (FetchItem::Object(object), Some(before)) = (item, self.cursor.location)
-            && object.location.group == before.group
-            && object.location.object <= before.object
-        {
-            return Err(EncodeError::Inexpressible("Object ID that does not ascend"));
+        if let FetchItem::Object(object) = item {
+            let falls = |before: Location| {
+                object.location.group == before.group && object.location.object <= before.object
+            };
+            if self.cursor.location.is_some_and(falls) {
+                return Err(EncodeError::Inexpressible("Object ID that does not ascend"));
+            }
+            check_sent(self.draft, object.location, &object.extensions)?;
         }
         let bytes = written(&mut self.w, |w| self.draft.encode_fetch_item(&self.cursor, item, w))?;
         self.cursor.advance(item);

@@ -1,5 +1,7 @@
 //! What an object's extension headers say of the groups and objects just before it (draft-14 §11, draft-16 §11).
 
+use crate::draft::Draft;
+use crate::error::EncodeError;
 use crate::list::Value;
 use crate::model::{Extensions, Location, extension};
 
@@ -74,6 +76,32 @@ impl Gaps {
     pub const fn covers_object(&self, location: Location, object: u64) -> bool {
         covers(self.objects, location.object, object)
     }
+}
+
+/// Refuses extension headers that a publisher may not send with the object at `location`: those that make the track
+/// malformed by themselves, and Immutable Extensions stated twice where the draft forbids it (draft-16 §11.2).
+///
+/// # Errors
+/// [`EncodeError::Inexpressible`].
+#[inline]
+pub fn check_sent(draft: &dyn Draft, location: Location, extensions: &Extensions) -> Result<(), EncodeError> {
+    match extensions.is_empty() {
+        true => Ok(()),
+        false => check_some_sent(draft, location, extensions),
+    }
+}
+
+fn check_some_sent(
+    draft: &dyn Draft,
+    location: Location,
+    extensions: &Extensions,
+) -> Result<(), EncodeError> {
+    let immutable = extensions.iter().filter(|pair| pair.key == extension::IMMUTABLE_EXTENSIONS).count();
+    if immutable > 1 && draft.rules().immutable_extensions_once {
+        return Err(EncodeError::Inexpressible("second Immutable Extensions of an object"));
+    }
+    let read = Gaps::read(location, extensions);
+    read.map(drop).map_err(|_| EncodeError::Inexpressible("extension headers that make the track malformed"))
 }
 
 const fn covers(gap: Option<u64>, id: u64, other: u64) -> bool {

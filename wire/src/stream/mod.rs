@@ -18,7 +18,7 @@ pub use cursor::{FetchCursor, SubgroupCursor};
 pub use error::ReadError;
 pub use fetch_reader::{FetchReader, FetchStreamItem};
 pub use fetch_writer::FetchWriter;
-pub use gaps::Gaps;
+pub use gaps::{Gaps, check_sent};
 pub use opening::OpeningReader;
 pub use stash::Stash;
 pub use subgroup_reader::{SubgroupItem, SubgroupReader};

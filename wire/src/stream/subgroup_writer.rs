@@ -2,11 +2,11 @@
 
 use bytes::Bytes;
 
-use super::SubgroupCursor;
+use super::{SubgroupCursor, check_sent};
 use crate::buf::Writer;
 use crate::draft::Draft;
 use crate::error::EncodeError;
-use crate::model::{ObjectHeader, ObjectStatus, Opening, SubgroupHeader};
+use crate::model::{Location, ObjectHeader, ObjectStatus, Opening, SubgroupHeader};
 
 /// Writes the headers of a subgroup stream. Between two objects the caller sends the first one's payload, all of it: the
 /// writer never sees it.
@@ -47,8 +47,8 @@ impl SubgroupWriter {
     /// The bytes that go before an object's payload.
     ///
     /// # Errors
-    /// The draft cannot express the object; its ID is not larger than the one before; or End of Group or End of Track
-    /// has been written. The stream then stands where it stood.
+    /// The draft cannot express the object; its ID is not larger than the one before; its extension headers make the track
+    /// malformed; or End of Group or End of Track has been written. The stream then stands where it stood.
     pub fn object(&mut self, object: &ObjectHeader) -> Result<Bytes, EncodeError> {
         if self.closed {
             return Err(EncodeError::Inexpressible("object behind the end of its group"));
@@ -56,6 +56,7 @@ impl SubgroupWriter {
         if self.cursor.previous >= Some(object.object_id) {
             return Err(EncodeError::Inexpressible("Object ID that does not ascend"));
         }
+        check_sent(self.draft, Location::new(self.header.group_id, object.object_id), &object.extensions)?;
         let bytes = written(&mut self.w, |w| self.draft.encode_object(&self.cursor, object, w))?;
         self.cursor.advance(object.object_id);
         self.closed = matches!(object.status, ObjectStatus::EndOfGroup | ObjectStatus::EndOfTrack);

@@ -484,12 +484,22 @@ pub(crate) fn fetch_item() -> BoxedStrategy<(FetchItem, Bytes)> {
     prop_oneof![6 => object, 1 => end].boxed()
 }
 
-/// A fetch's items, locations ascending.
+/// A fetch's items, locations ascending, all objects of a subgroup with its priority.
 pub(crate) fn fetch_items() -> BoxedStrategy<Vec<(FetchItem, Bytes)>> {
     vec(fetch_item(), 0..6)
         .prop_map(|mut items| {
             items.sort_by_key(|(item, _)| place(item));
             items.dedup_by_key(|(item, _)| place(item));
+            for (item, _) in &mut items {
+                if let FetchItem::Object(FetchObject {
+                    subgroup_id: Some(subgroup),
+                    publisher_priority,
+                    ..
+                }) = item
+                {
+                    *publisher_priority = (*subgroup % 256) as u8;
+                }
+            }
             items
         })
         .boxed()

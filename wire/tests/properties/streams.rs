@@ -1,6 +1,7 @@
 //! Readers and writers of data streams, in every draft.
 
 use bytes::Bytes;
+use moqingbird_ledger::covers;
 use moqingbird_wire::buf::{Reader, Writer};
 use moqingbird_wire::list::{KeyValue, Keys, Value};
 use moqingbird_wire::model::*;
@@ -370,6 +371,33 @@ fn a_writer_refuses_what_cannot_follow_and_goes_on() {
         written.extend_from_slice(&writer.object(&status(6, ObjectStatus::EndOfGroup)).unwrap());
         assert!(matches!(writer.object(&object(7, 0)), Err(EncodeError::Inexpressible(_))), "{draft:?}");
         assert_eq!(written, body(draft, &[object(5, 0), status(6, ObjectStatus::EndOfGroup)]));
+    }
+}
+
+#[test]
+fn a_writer_refuses_extension_headers_that_make_the_track_malformed() {
+    covers!("D16-11.2-07");
+    use extension::{IMMUTABLE_EXTENSIONS, PRIOR_GROUP_ID_GAP, PRIOR_OBJECT_ID_GAP};
+    let number = Value::Integer(1);
+    let block = Value::Bytes(Bytes::from_static(&[0x20, 1]));
+    for draft in drafts() {
+        let refuses = |pairs: &[(u64, Value)]| {
+            let object = with(9, pairs);
+            let item = FetchObject { extensions: object.extensions.clone(), ..fetched(3, 9) };
+            let on_subgroup = SubgroupWriter::new(draft, HEADER).object(&object).is_err();
+            let on_fetch = FetchWriter::new(draft, RequestId(4)).item(&FetchItem::Object(item)).is_err();
+            assert_eq!(on_subgroup, on_fetch, "{draft:?}: {pairs:?}");
+            on_subgroup
+        };
+        for key in [PRIOR_GROUP_ID_GAP, PRIOR_OBJECT_ID_GAP] {
+            assert!(refuses(&[(key, number.clone()), (key, number.clone())]), "{draft:?}");
+            assert!(refuses(&[(key, Value::Integer(10))]), "{draft:?}: over the ID");
+            assert!(!refuses(&[(key, number.clone())]), "{draft:?}");
+        }
+        let once = (IMMUTABLE_EXTENSIONS, block.clone());
+        assert!(!refuses(std::slice::from_ref(&once)), "{draft:?}");
+        // draft-16 §11.2; draft-14 does not forbid it.
+        assert_eq!(refuses(&[once.clone(), once]), draft.version() == Version::Draft16);
     }
 }
 
