@@ -19,6 +19,11 @@ pub struct RelayOptions {
     /// How many subgroups of one track are sent to one subscriber side by side; further ones wait, and are lost to it
     /// if they are evicted meanwhile. Default: 256.
     pub max_subgroups: usize,
+    /// How long subscriptions at publishers are kept when the last subscriber of the track has left. Default: 1 s.
+    pub linger: Duration,
+    /// How long a SUBSCRIBE of a track that nobody publishes waits for its publisher. Default: not at all, it is declined
+    /// at once.
+    pub hold: Duration,
     /// Who may do what. Default: everybody everything ([`AllowAll`]).
     pub authorizer: Arc<dyn Authorizer>,
 }
@@ -29,6 +34,8 @@ impl Default for RelayOptions {
             track: TrackOptions::default(),
             stalled_after: Duration::from_secs(2),
             max_subgroups: 256,
+            linger: Duration::from_secs(1),
+            hold: Duration::ZERO,
             authorizer: Arc::new(AllowAll),
         }
     }

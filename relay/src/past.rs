@@ -13,21 +13,25 @@ use moqingbird::{
 };
 
 use crate::bridge;
-use crate::core::unknown_track;
+use crate::core::{Path, PeerId, unknown_track};
+use crate::fanout::Fanout;
+use crate::links;
 use crate::relay::{Past, Shared};
-use crate::upstream::Fanout;
 
 /// Answers a FETCH. What is not held whole is fetched from a publisher and passed on as it comes, in the order that was
 /// asked for.
-pub(crate) async fn fetch(shared: Arc<Shared>, session: Session, incoming: IncomingFetch) {
-    let Past { fanout, is_live, upstreams } = shared.past(incoming.track());
+pub(crate) async fn fetch(shared: Arc<Shared>, peer: PeerId, session: Session, incoming: IncomingFetch) {
+    let way = links::path(&incoming.request().authorization_tokens);
+    let Some(Past { fanout, is_live, upstreams, path }) = shared.past(peer, incoming.track(), &way) else {
+        return incoming.reject(unknown_track());
+    };
     let served = match fanout.as_deref().and_then(|fanout| Some((held(fanout, is_live, &incoming)?, fanout)))
     {
         Some((held, fanout)) => {
             let extensions = bridge::track_extensions(fanout.extensions(), session.version().draft().rules());
             track::serve_fetch(incoming, held, extensions).await
         }
-        None => pass_on(incoming, &session, &upstreams).await,
+        None => pass_on(incoming, &session, &upstreams, &path).await,
     };
     if let Err(error) = served {
         tracing::debug!(%error, "a fetcher left before it had everything");
@@ -51,6 +55,7 @@ async fn pass_on(
     incoming: IncomingFetch,
     session: &Session,
     upstreams: &[Session],
+    path: &Path,
 ) -> Result<(), PublicationError> {
     let mut refused = unknown_track();
     for upstream in upstreams {
@@ -59,7 +64,9 @@ async fn pass_on(
             start: incoming.start(),
             end: incoming.end(),
         };
-        let fetch = Fetch { group_order: Some(order(&incoming)), ..Fetch::new(range) };
+        let group_order = Some(order(&incoming));
+        let authorization_tokens = links::tokens_for(upstream, path);
+        let fetch = Fetch { group_order, authorization_tokens, ..Fetch::new(range) };
         let begun = tokio::select! {
             begun = begin(upstream, fetch) => begun,
             () = incoming.cancelled() => return Err(PublicationError::Cancelled),
@@ -155,8 +162,17 @@ fn broken_off(sender: FetchSender, error: &FetchError) -> Result<(), Publication
 }
 
 /// Answers a TRACK_STATUS.
-pub(crate) async fn track_status(shared: Arc<Shared>, session: Session, incoming: IncomingTrackStatus) {
-    let Past { fanout, upstreams, .. } = shared.past(&incoming.request().track);
+pub(crate) async fn track_status(
+    shared: Arc<Shared>,
+    peer: PeerId,
+    session: Session,
+    incoming: IncomingTrackStatus,
+) {
+    let asked = incoming.request();
+    let way = links::path(&asked.authorization_tokens);
+    let Some(Past { fanout, upstreams, path, .. }) = shared.past(peer, &asked.track, &way) else {
+        return incoming.reject(unknown_track());
+    };
     let rules = session.version().draft().rules();
     let known = match fanout {
         Some(fanout) => Ok(TrackInfo {
@@ -164,7 +180,7 @@ pub(crate) async fn track_status(shared: Arc<Shared>, session: Session, incoming
             extensions: fanout.extensions(),
             ..TrackInfo::default()
         }),
-        None => ask(&incoming, &upstreams).await,
+        None => ask(&incoming, &upstreams, &path).await,
     };
     match known {
         Ok(info) => {
@@ -178,11 +194,18 @@ pub(crate) async fn track_status(shared: Arc<Shared>, session: Session, incoming
 }
 
 /// Asks the first publisher that answers.
-async fn ask(incoming: &IncomingTrackStatus, upstreams: &[Session]) -> Result<TrackInfo, RequestError> {
+async fn ask(
+    incoming: &IncomingTrackStatus,
+    upstreams: &[Session],
+    path: &Path,
+) -> Result<TrackInfo, RequestError> {
     let mut refused = unknown_track();
     for upstream in upstreams {
-        let track = incoming.request().track.clone();
-        match upstream.track_status(Subscribe::new(track)).await {
+        let asked = Subscribe {
+            authorization_tokens: links::tokens_for(upstream, path),
+            ..Subscribe::new(incoming.request().track.clone())
+        };
+        match upstream.track_status(asked).await {
             Ok(info) => return Ok(info),
             Err(RequestFailed::Rejected(rejected)) => refused = bridge::request_error(rejected.error),
             Err(error) => tracing::debug!(%error, "no track status"),

@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use moqingbird::wire::model::{
-    FullTrackName, Location, Publish, SessionErrorCode, Subscribe, SubscriptionFilter, TrackAlias,
-    TrackExtensions,
+    AuthorizationToken, FullTrackName, Location, Publish, PublishNamespace, SessionErrorCode, Subscribe,
+    SubscriptionFilter, TrackAlias, TrackExtensions, TrackNamespace,
 };
 use moqingbird::{Server, Session};
 use tokio::runtime::Handle;
@@ -14,9 +15,10 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::auth::{Access, Operation};
 use crate::config::RelayOptions;
-use crate::core::{Action, Core, Input, PeerId, RequestKey, TrackKey};
+use crate::core::{self, Action, Core, Input, Path, PeerId, Policy, RelayId, RequestKey, TrackKey};
+use crate::fanout::Fanout;
+use crate::links;
 use crate::session::{self, Answer, NamespaceChange};
-use crate::upstream::Fanout;
 
 /// A relay. Clones are the same relay.
 #[derive(Clone, Debug)]
@@ -27,7 +29,10 @@ pub struct Relay {
 impl Relay {
     /// A relay without sessions.
     pub fn new(options: RelayOptions) -> Self {
-        Self { shared: Arc::new(Shared { options, state: Mutex::default() }) }
+        let id = links::random_id();
+        let policy = Policy { linger: !options.linger.is_zero(), hold: !options.hold.is_zero() };
+        let state = Mutex::new(State::new(Core::new(id, policy)));
+        Self { shared: Arc::new(Shared { id, options, state }) }
     }
 
     /// Serves every session that comes to `server`, until the server is closed and all sessions have ended. Dropping
@@ -38,6 +43,7 @@ impl Relay {
             tokio::select! {
                 incoming = server.accept() => {
                     let Some(incoming) = incoming else { break };
+                    let incoming = incoming.with_implementation(links::implementation(self.shared.id));
                     let relay = self.clone();
                     sessions.spawn(async move {
                         match incoming.accept().await {
@@ -60,7 +66,7 @@ impl Relay {
             remote = ?session.remote_address(),
             "a session begins"
         );
-        session::serve(Arc::clone(&self.shared), session.clone()).await;
+        session::serve(Arc::clone(&self.shared), session.clone(), None).await;
         tracing::info!(remote = ?session.remote_address(), end = ?session.close_reason(), "a session has ended");
     }
 
@@ -95,11 +101,12 @@ impl Relay {
 /// What every task of a relay shares.
 #[derive(Debug)]
 pub(crate) struct Shared {
+    pub(crate) id: RelayId,
     pub(crate) options: RelayOptions,
     state: Mutex<State>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     core: Core,
     last_peer: u64,
@@ -107,8 +114,17 @@ struct State {
     /// The task's end of each request that is known to the core.
     held: HashMap<RequestKey, Held>,
     tracks: HashMap<TrackKey, Arc<Fanout>>,
-    /// Our own subscriptions that are being ended.
-    ending: Vec<(FullTrackName, JoinHandle<()>)>,
+    /// Our own requests that are being ended. The next for the same thing at the same peer waits for them.
+    ending: Vec<(Ours, JoinHandle<()>)>,
+}
+
+/// What we ask of a peer, or tell it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Ours {
+    /// A SUBSCRIBE.
+    Track(PeerId, FullTrackName),
+    /// A PUBLISH_NAMESPACE.
+    Namespace(PeerId, TrackNamespace),
 }
 
 /// A peer, and how many of our subscriptions at it are still being poured.
@@ -144,6 +160,8 @@ pub(crate) struct Past {
     pub(crate) is_live: bool,
     /// Who may know more, the likeliest first.
     pub(crate) upstreams: Vec<Session>,
+    /// What another relay is to be told of the way of the request.
+    pub(crate) path: Path,
 }
 
 /// How a request's task is reached.
@@ -157,8 +175,12 @@ pub(crate) enum Held {
     Publish { answer: oneshot::Sender<Answer>, largest: Option<Location>, extensions: TrackExtensions },
     /// It tells a peer of namespaces.
     Namespaces { answer: Option<oneshot::Sender<Answer>>, changes: mpsc::UnboundedSender<NamespaceChange> },
-    /// It pours objects into a track. Our own subscriptions can be ended.
-    Source { forward: watch::Sender<bool>, subscription: Option<(FullTrackName, JoinHandle<()>)> },
+    /// It copies a track to a subscriber, until this is dropped.
+    Serving(#[expect(dead_code, reason = "it is there to be dropped")] oneshot::Sender<()>),
+    /// It pours objects into a track. A PUBLISH is left when this is dropped, our own subscriptions are ended.
+    Source { forward: watch::Sender<bool>, subscription: Option<(Ours, JoinHandle<()>)> },
+    /// It announces a namespace to a relay.
+    Announced(Ours, JoinHandle<()>),
 }
 
 impl Shared {
@@ -176,9 +198,16 @@ impl Shared {
 
     pub(crate) fn leave(self: &Arc<Self>, peer: PeerId) {
         self.input(Input::PeerLeft(peer));
-        let left = self.lock().peers.remove(&peer);
+        let mut state = self.lock();
+        let left = state.peers.remove(&peer);
+        drop(state);
         // Dropping a session may lock it, and so is not done under our own lock.
         drop(left);
+    }
+
+    /// The peer is a relay.
+    pub(crate) fn is_relay(self: &Arc<Self>, peer: PeerId, link: core::Link) {
+        self.input(Input::Relay { peer, link });
     }
 
     /// Waits until all that a peer sends on our subscriptions has been poured, which is when its session has ended.
@@ -211,15 +240,16 @@ impl Shared {
         self.lock().core.has_subscriber(request)
     }
 
-    /// Where the past of a track is found.
-    pub(crate) fn past(&self, name: &FullTrackName) -> Past {
+    /// Where a peer finds the past of a track, asking by way of `path`; `None` if it asks in a circle.
+    pub(crate) fn past(&self, peer: PeerId, name: &FullTrackName, path: &Path) -> Option<Past> {
         let state = self.lock();
-        let (track, peers) = state.core.past(name);
-        Past {
+        let core::Past { track, peers, path, .. } = state.core.past(peer, name, path)?;
+        Some(Past {
             is_live: track.is_some_and(|(_, is_live)| is_live),
             fanout: track.and_then(|(track, _)| state.tracks.get(&track).cloned()),
             upstreams: peers.iter().filter_map(|peer| Some(state.peers.get(peer)?.session.clone())).collect(),
-        }
+            path,
+        })
     }
 
     /// Forgets a request whose task has ended.
@@ -253,64 +283,111 @@ impl Shared {
                 Action::NamespaceDone { request, namespace } => {
                     state.tell(request, NamespaceChange::Gone(namespace));
                 }
-                Action::Subscribe { request, peer, track, name } => {
-                    let fanout = state.fanout(track, &self.options);
-                    if let (Some(peer), Ok(runtime)) = (state.peers.get(&peer), Handle::try_current()) {
-                        let (forward, forwarding) = watch::channel(true);
-                        let (before, others) =
-                            state.ending.drain(..).partition::<Vec<_>, _>(|(it, _)| *it == name);
-                        state.ending = others;
-                        let pouring = Pouring::new(peer);
-                        let upstream = session::upstream(
-                            Arc::clone(self),
-                            request,
-                            peer.session.clone(),
-                            Subscribe::new(name.clone()),
-                            fanout,
-                            forwarding,
-                            before.into_iter().map(|(_, task)| task).collect(),
-                        );
-                        let until = peer.access.below(Operation::PublishNamespace, &name.namespace);
-                        let upstream = async move {
-                            until.limit(upstream).await;
-                            drop(pouring);
-                        };
-                        let subscription = Some((name, runtime.spawn(upstream)));
-                        state.held.insert(request, Held::Source { forward, subscription });
-                    }
+                Action::Subscribe { request, peer, track, name, path } => {
+                    let authorization_tokens = state.tokens_for(peer, &path);
+                    let subscribe = Subscribe { authorization_tokens, ..Subscribe::new(name) };
+                    self.subscribe(state, request, peer, track, subscribe);
                 }
                 Action::Unsubscribe(request) => {
-                    state.ending.retain(|(_, task)| !task.is_finished());
-                    if let Some(Held::Source { subscription: Some((name, task)), .. }) =
+                    if let Some(Held::Source { subscription: Some((ours, task)), .. }) =
                         state.held.remove(&request)
                     {
-                        task.abort();
-                        state.ending.push((name, task));
+                        state.end(ours, task);
                     }
                 }
-                Action::Offer { request, peer, track, name, forward } => {
+                Action::Announce { request, peer, namespace, path } => {
+                    let authorization_tokens = state.tokens_for(peer, &path);
+                    let announce = PublishNamespace { namespace, authorization_tokens };
+                    self.announce(state, request, peer, announce);
+                }
+                Action::Withdraw(request) => {
+                    if let Some(Held::Announced(ours, task)) = state.held.remove(&request) {
+                        state.end(ours, task);
+                    }
+                }
+                Action::Offer { request, peer, track, name, forward, path } => {
                     if let (Some(Peer { session, access, .. }), Some(fanout), Ok(runtime)) =
                         (state.peers.get(&peer), state.tracks.get(&track), Handle::try_current())
                     {
                         let until = access.below(Operation::SubscribeNamespace, &name.namespace);
-                        let publish = publish(name, fanout, forward);
+                        let authorization_tokens = links::tokens_for(session, &path);
+                        let publish = Publish { authorization_tokens, ..publish(name, fanout, forward) };
+                        let (leave, left) = oneshot::channel();
                         let (shared, session) = (Arc::clone(self), session.clone());
-                        runtime.spawn(session::offer(
-                            shared,
-                            request,
-                            session,
-                            publish,
-                            fanout.track(),
-                            until,
-                        ));
+                        let track = fanout.track();
+                        runtime.spawn(session::offer(shared, request, session, publish, track, left, until));
+                        state.held.insert(request, Held::Serving(leave));
                     }
                 }
+                Action::Leave(request) => {
+                    state.held.remove(&request);
+                }
+                Action::Linger { name, turn } => {
+                    self.later(self.options.linger, Input::LingerOver { name, turn });
+                }
+                Action::Hold(request) => self.later(self.options.hold, Input::HoldOver(request)),
                 Action::EndTrack(track) => {
                     if let Some(fanout) = state.tracks.remove(&track) {
                         fanout.end();
                     }
                 }
             }
+        }
+    }
+}
+
+impl Shared {
+    /// Subscribes at a peer and pours what comes.
+    fn subscribe(
+        self: &Arc<Self>,
+        state: &mut State,
+        request: RequestKey,
+        peer: PeerId,
+        track: TrackKey,
+        subscribe: Subscribe,
+    ) {
+        let fanout = state.fanout(track, &self.options);
+        let ours = Ours::Track(peer, subscribe.track.clone());
+        let before = state.before(&ours);
+        let (Some(peer), Ok(runtime)) = (state.peers.get(&peer), Handle::try_current()) else { return };
+        let until = peer.access.below(Operation::PublishNamespace, &subscribe.track.namespace);
+        let (forward, forwarding) = watch::channel(true);
+        let pouring = Pouring::new(peer);
+        let (shared, session) = (Arc::clone(self), peer.session.clone());
+        let upstream = session::upstream(shared, request, session, subscribe, fanout, forwarding, before);
+        let upstream = async move {
+            until.limit(upstream).await;
+            drop(pouring);
+        };
+        let subscription = Some((ours, runtime.spawn(upstream)));
+        state.held.insert(request, Held::Source { forward, subscription });
+    }
+
+    /// Announces a namespace to a relay.
+    fn announce(
+        self: &Arc<Self>,
+        state: &mut State,
+        request: RequestKey,
+        peer: PeerId,
+        announce: PublishNamespace,
+    ) {
+        let ours = Ours::Namespace(peer, announce.namespace.clone());
+        let before = state.before(&ours);
+        let (Some(peer), Ok(runtime)) = (state.peers.get(&peer), Handle::try_current()) else { return };
+        let task = runtime.spawn(links::announce(peer.session.clone(), announce, before));
+        state.held.insert(request, Held::Announced(ours, task));
+    }
+
+    /// Tells the core in a while, if there still is a relay then.
+    fn later(self: &Arc<Self>, delay: Duration, input: Input) {
+        let shared = Arc::downgrade(self);
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(async move {
+                tokio::time::sleep(delay).await;
+                if let Some(shared) = shared.upgrade() {
+                    shared.input(input);
+                }
+            });
         }
     }
 }
@@ -329,6 +406,35 @@ fn publish(track: FullTrackName, fanout: &Fanout, forward: bool) -> Publish {
 }
 
 impl State {
+    fn new(core: Core) -> Self {
+        Self {
+            core,
+            last_peer: 0,
+            peers: HashMap::new(),
+            held: HashMap::new(),
+            tracks: HashMap::new(),
+            ending: Vec::new(),
+        }
+    }
+
+    fn tokens_for(&self, peer: PeerId, path: &Path) -> Vec<AuthorizationToken> {
+        self.peers.get(&peer).map(|peer| links::tokens_for(&peer.session, path)).unwrap_or_default()
+    }
+
+    /// Ends a request of ours.
+    fn end(&mut self, ours: Ours, task: JoinHandle<()>) {
+        self.ending.retain(|(_, task)| !task.is_finished());
+        task.abort();
+        self.ending.push((ours, task));
+    }
+
+    /// The requests that are being ended and that the next one is to wait for.
+    fn before(&mut self, ours: &Ours) -> Vec<JoinHandle<()>> {
+        let (before, others) = self.ending.drain(..).partition::<Vec<_>, _>(|(it, _)| it == ours);
+        self.ending = others;
+        before.into_iter().map(|(_, task)| task).collect()
+    }
+
     /// A task that is gone wants no answer.
     fn answer(&mut self, request: RequestKey, answer: Answer) {
         match self.held.get_mut(&request) {
@@ -354,7 +460,9 @@ impl State {
     fn attach(&mut self, request: RequestKey, fanout: Arc<Fanout>) {
         if let Some(Held::Subscribe { answer, filter }) = self.held.remove(&request) {
             let reader = fanout.track().reader(filter);
-            let _ = answer.send(Answer::Attached(fanout, reader));
+            let (leave, left) = oneshot::channel();
+            self.held.insert(request, Held::Serving(leave));
+            let _ = answer.send(Answer::Attached(fanout, reader, left));
         }
     }
 

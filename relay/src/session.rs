@@ -15,12 +15,14 @@ use moqingbird::{
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::auth::{Access, InUse, Operation, Until, expired};
+use crate::auth::{Access, AllowAll, Authorizer, InUse, Operation, Until, expired};
 use crate::bridge;
-use crate::core::{Input, PeerId, RequestKey};
+use crate::core::{Input, Link, PeerId, RequestKey};
+use crate::fanout::Fanout;
+use crate::links;
 use crate::past;
 use crate::relay::{Held, Shared};
-use crate::upstream::Fanout;
+use crate::upstream::{self, Poured};
 
 /// How long a peer's objects are poured after its session has ended, at most.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -29,8 +31,8 @@ const DRAIN: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(crate) enum Answer {
     Granted,
-    /// A SUBSCRIBE is served from this, by a reader that was made before anything could be poured.
-    Attached(Arc<Fanout>, Reader),
+    /// A SUBSCRIBE is served from this, by a reader that was made before anything could be poured, until it is to be left.
+    Attached(Arc<Fanout>, Reader, oneshot::Receiver<()>),
     /// A PUBLISH is poured into this, with this Forward State.
     Taken(Arc<Fanout>, watch::Receiver<bool>),
     Rejected(RequestError),
@@ -44,8 +46,13 @@ pub(crate) enum NamespaceChange {
 }
 
 /// Answers a peer until its session ends. The core hears of requests in the order in which they came.
-pub(crate) async fn serve(shared: Arc<Shared>, session: Session) {
-    let access = Access::new(Arc::clone(&shared.options.authorizer), &session);
+pub(crate) async fn serve(shared: Arc<Shared>, session: Session, link: Option<Link>) {
+    // To a relay that we have chosen ourselves nothing is refused.
+    let authorizer: Arc<dyn Authorizer> = match link {
+        Some(_) => Arc::new(AllowAll),
+        None => Arc::clone(&shared.options.authorizer),
+    };
+    let access = Access::new(authorizer, &session);
     let admitted = match access.setup().await {
         Ok(until) => until,
         Err(denied) => {
@@ -56,6 +63,9 @@ pub(crate) async fn serve(shared: Arc<Shared>, session: Session) {
     let peer = shared.join(session.clone(), Arc::clone(&access));
     let guard = Guard { shared, session, access, peer };
     let Guard { shared, session, access, peer } = &guard;
+    if let Some(link) = link.or_else(|| links::of_peer(session.peer_setup())) {
+        shared.is_relay(*peer, link);
+    }
     let mut requests = JoinSet::new();
     loop {
         tokio::select! {
@@ -114,10 +124,10 @@ impl Guard {
                 requests.spawn(subscribe_namespace(shared, peer, request, until, used));
             }
             IncomingRequest::Fetch(request) => {
-                requests.spawn(until.limit(past::fetch(shared, session, request)));
+                requests.spawn(until.limit(past::fetch(shared, peer, session, request)));
             }
             IncomingRequest::TrackStatus(request) => {
-                requests.spawn(past::track_status(shared, session, request));
+                requests.spawn(past::track_status(shared, peer, session, request));
             }
             other => other.reject(RequestError::new(RequestErrorCode::NotSupported, "not supported")),
         }
@@ -159,6 +169,7 @@ fn subscribe(
         request,
         track: asked.track,
         forward: asked.forward,
+        path: links::path(&asked.authorization_tokens),
     });
     async move {
         let answer = tokio::select! {
@@ -167,7 +178,7 @@ fn subscribe(
             () = until.over() => return incoming.reject(expired()),
         };
         match answer {
-            Ok(Answer::Attached(fanout, reader)) => {
+            Ok(Answer::Attached(fanout, reader, left)) => {
                 let track = fanout.track();
                 if is_past(incoming.request().filter, reader.largest()) {
                     let reason = "the range has been published already: use FETCH";
@@ -178,7 +189,7 @@ fn subscribe(
                 let info = TrackInfo { largest: reader.largest(), extensions, ..TrackInfo::default() };
                 drop(fanout);
                 if let Ok(publication) = incoming.accept(info) {
-                    until.limit(entry.copy(until.tell(publication), &track, reader)).await;
+                    until.limit(entry.copy(until.tell(publication), &track, reader, left)).await;
                 }
             }
             Ok(Answer::Rejected(error)) => incoming.reject(error),
@@ -198,12 +209,23 @@ fn is_past(filter: Option<SubscriptionFilter>, largest: Option<Location>) -> boo
 }
 
 impl Entry {
-    async fn copy(&self, publication: moqingbird::Publication, track: &Track, reader: Reader) {
+    /// Copies a track to a subscriber, until either is at its end or the subscriber is to be left.
+    async fn copy(
+        &self,
+        publication: moqingbird::Publication,
+        track: &Track,
+        reader: Reader,
+        left: oneshot::Receiver<()>,
+    ) {
         let (shared, request) = (&self.shared, self.request);
         let tell = |forward| shared.input(Input::Forward { request, forward });
-        let served = track::serve(publication, track, reader, shared.options.max_subgroups, tell).await;
-        if let Err(error) = served {
-            tracing::debug!(%error, "the subscriber left before it had everything");
+        tokio::select! {
+            served = track::serve(publication, track, reader, shared.options.max_subgroups, tell) => {
+                if let Err(error) = served {
+                    tracing::debug!(%error, "the subscriber left before it had everything");
+                }
+            }
+            _ = left => {}
         }
     }
 }
@@ -217,9 +239,9 @@ fn publish(
     let (answer, answered) = oneshot::channel();
     let asked = incoming.request();
     let (largest, extensions) = (asked.largest, asked.extensions.clone());
-    let track = asked.track.clone();
+    let (track, path) = (asked.track.clone(), links::path(&asked.authorization_tokens));
     let held = Held::Publish { answer, largest, extensions };
-    let entry = enter(&shared, held, |request| Input::Publish { peer, request, track });
+    let entry = enter(&shared, held, |request| Input::Publish { peer, request, track, path });
     async move {
         match answered.await {
             Ok(Answer::Taken(fanout, mut forward)) => {
@@ -237,12 +259,16 @@ fn publish(
 impl Entry {
     async fn pour(
         &self,
-        fanout: &Fanout,
+        fanout: &Arc<Fanout>,
         subscription: moqingbird::Subscription,
         forward: watch::Receiver<bool>,
     ) {
-        if fanout.pour(subscription, forward, self.shared.options.stalled_after).await {
-            self.shared.input(Input::Complete(self.request));
+        let request = self.request;
+        match upstream::pour(fanout, subscription, forward, self.shared.options.stalled_after).await {
+            Poured::Complete => self.shared.input(Input::Complete(request)),
+            Poured::Malformed => self.shared.input(Input::Malformed(request)),
+            // The entry's end tells.
+            Poured::Lost => {}
         }
     }
 }
@@ -255,9 +281,10 @@ fn publish_namespace(
     used: InUse,
 ) -> impl Future<Output = ()> {
     let (answer, answered) = oneshot::channel();
-    let namespace = incoming.request().namespace.clone();
-    let entry =
-        enter(&shared, Held::Answer(answer), |request| Input::PublishNamespace { peer, request, namespace });
+    let asked = incoming.request();
+    let (namespace, path) = (asked.namespace.clone(), links::path(&asked.authorization_tokens));
+    let held = Held::Answer(answer);
+    let entry = enter(&shared, held, |request| Input::PublishNamespace { peer, request, namespace, path });
     async move {
         match answered.await {
             Ok(Answer::Granted) => {
@@ -359,6 +386,7 @@ pub(crate) async fn offer(
     session: Session,
     publish: moqingbird::wire::model::Publish,
     track: Track,
+    left: oneshot::Receiver<()>,
     until: Until,
 ) {
     let entry = Entry { shared, request };
@@ -369,7 +397,7 @@ pub(crate) async fn offer(
         Ok(publication) if entry.shared.serves(request) => {
             let reader = track.reader(publication.filter());
             entry.shared.input(Input::Forward { request, forward: publication.forward() });
-            until.limit(entry.copy(until.tell(publication), &track, reader)).await;
+            until.limit(entry.copy(until.tell(publication), &track, reader, left)).await;
         }
         Ok(_) => {}
         Err(error) => tracing::debug!(%error, "an offered track is not taken"),

@@ -35,6 +35,11 @@ impl<K: Copy + Ord> NamespaceTree<K> {
         empty
     }
 
+    /// What is filed under exactly `namespace`.
+    pub(crate) fn at(&self, namespace: &TrackNamespace) -> impl Iterator<Item = K> {
+        self.entries.get(namespace).into_iter().flatten().copied()
+    }
+
     /// What is filed under `namespace` or a prefix of it: longest first, then latest first.
     pub(crate) fn prefixes_of(&self, namespace: &TrackNamespace) -> impl Iterator<Item = K> {
         let fields = namespace.fields();

@@ -1,114 +1,77 @@
 //! From a publisher into a track.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use moqingbird::track::{Item, SubgroupInfo, SubgroupWriter, Track, Writer};
-use moqingbird::wire::model::{
-    Location, PublishDoneCode, ReasonPhrase, RequestUpdate, ResetCode, TrackExtensions,
-};
+use moqingbird::track::{Item, SubgroupInfo, Track};
+use moqingbird::wire::model::{PublishDoneCode, ReasonPhrase, RequestUpdate, ResetCode};
 use moqingbird::wire::stream::SubgroupItem;
 use moqingbird::{Delivery, IncomingSubgroup, SubgroupError, Subscription};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::bridge;
-use crate::config::RelayOptions;
+use crate::fanout::{Fanout, Malformed};
 
-/// A route's track, and what its publishers say of it.
-#[derive(Debug)]
-pub(crate) struct Fanout {
-    writer: Writer,
-    facts: Mutex<Facts>,
+/// How a source has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Poured {
+    /// It has sent all that it means to send.
+    Complete,
+    /// It is lost, or was left.
+    Lost,
+    /// What it sent breaks the rules of tracks.
+    Malformed,
 }
 
-#[derive(Debug, Default)]
-struct Facts {
-    extensions: TrackExtensions,
-    done: Option<(PublishDoneCode, ReasonPhrase)>,
-}
-
-impl Fanout {
-    pub(crate) fn new(options: &RelayOptions) -> Self {
-        Self { writer: Writer::new(options.track), facts: Mutex::default() }
-    }
-
-    /// Takes in what a publisher says of the track when a subscription begins.
-    pub(crate) fn describe(&self, largest: Option<Location>, extensions: &TrackExtensions) {
-        self.facts().extensions = extensions.clone();
-        if let Some(largest) = largest {
-            self.writer.raise_largest(largest);
-        }
-    }
-
-    pub(crate) fn track(&self) -> Track {
-        self.writer.track()
-    }
-
-    pub(crate) fn extensions(&self) -> TrackExtensions {
-        self.facts().extensions.clone()
-    }
-
-    /// Ends the track as its last publisher did.
-    pub(crate) fn end(&self) {
-        let lost = || (PublishDoneCode::InternalError, ReasonPhrase::from("the track's publisher was lost"));
-        let (code, reason) = self.facts().done.take().unwrap_or_else(lost);
-        self.writer.finish(code, reason);
-    }
-
-    fn facts(&self) -> std::sync::MutexGuard<'_, Facts> {
-        self.facts.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Pours a subscription into the track until it has ended and all its objects have arrived, and keeps the
-    /// publisher's Forward State at what `forward` says. Whether the track is complete.
-    pub(crate) async fn pour(
-        &self,
-        mut subscription: Subscription,
-        mut forward: watch::Receiver<bool>,
-        stalled_after: Duration,
-    ) -> bool {
-        let mut subgroups = JoinSet::new();
-        let done = loop {
-            tokio::select! {
-                biased;
-                changed = forward.changed() => {
-                    // Without a sender the route is gone.
-                    let Ok(()) = changed else { return false };
-                    let update = RequestUpdate { forward: Some(*forward.borrow_and_update()), ..RequestUpdate::default() };
-                    if let Err(error) = subscription.update(update).await {
-                        tracing::debug!(track = %subscription.track(), %error, "the publisher's forward state stays");
-                    }
+/// Pours a subscription into a track until it has ended and all its objects have arrived, and keeps the publisher's
+/// Forward State at what `forward` says.
+pub(crate) async fn pour(
+    fanout: &Arc<Fanout>,
+    mut subscription: Subscription,
+    mut forward: watch::Receiver<bool>,
+    stalled_after: Duration,
+) -> Poured {
+    let track = fanout.track();
+    let mut subgroups = JoinSet::new();
+    let done = loop {
+        tokio::select! {
+            biased;
+            changed = forward.changed() => {
+                // Without a sender the route is gone.
+                let Ok(()) = changed else { return Poured::Lost };
+                let update = RequestUpdate { forward: Some(*forward.borrow_and_update()), ..RequestUpdate::default() };
+                if let Err(error) = subscription.update(update).await {
+                    tracing::debug!(track = %subscription.track(), %error, "the publisher's forward state stays");
                 }
-                Some(poured) = subgroups.join_next() => if let Ok(Err(Malformed(rule))) = poured {
-                    break Some((PublishDoneCode::MalformedTrack, ReasonPhrase::from(rule)));
-                },
-                delivery = paced(&self.writer, subscription.next(), stalled_after) => match delivery {
-                    Ok(Some(Delivery::Subgroup(subgroup))) => {
-                        let writer = self.writer.open_subgroup(info(&subgroup));
-                        subgroups.spawn(pour_subgroup(subgroup, writer, self.track(), stalled_after));
-                    }
-                    Ok(Some(Delivery::Datagram(datagram))) => self.writer.datagram(datagram),
-                    Ok(Some(_)) => {}
-                    Ok(None) => {
-                        break subscription.done().map(|done| (bridge::publish_done(done.code), done.reason.clone()));
-                    }
-                    Err(_) => break None,
-                },
             }
-        };
-        if !matches!(done, Some((PublishDoneCode::MalformedTrack, _))) {
-            while subgroups.join_next().await.is_some() {}
+            Some(poured) = subgroups.join_next() => if let Ok(Err(Malformed(rule))) = poured {
+                break Some((PublishDoneCode::MalformedTrack, ReasonPhrase::from(rule)));
+            },
+            delivery = paced(&track, subscription.next(), stalled_after) => match delivery {
+                Ok(Some(Delivery::Subgroup(subgroup))) => {
+                    subgroups.spawn(pour_subgroup(subgroup, Arc::clone(fanout), stalled_after));
+                }
+                Ok(Some(Delivery::Datagram(datagram))) => fanout.datagram(datagram),
+                Ok(Some(_)) => {}
+                Ok(None) => {
+                    break subscription.done().map(|done| (bridge::publish_done(done.code), done.reason.clone()));
+                }
+                Err(_) => break None,
+            },
         }
-        let complete =
-            matches!(done, Some((PublishDoneCode::TrackEnded | PublishDoneCode::SubscriptionEnded, _)));
-        self.facts().done = done;
-        complete
+    };
+    let poured = match &done {
+        Some((PublishDoneCode::MalformedTrack, _)) => Poured::Malformed,
+        Some((PublishDoneCode::TrackEnded | PublishDoneCode::SubscriptionEnded, _)) => Poured::Complete,
+        _ => Poured::Lost,
+    };
+    if poured != Poured::Malformed {
+        while subgroups.join_next().await.is_some() {}
     }
+    fanout.ended_by_publisher(done);
+    poured
 }
-
-/// The stream breaks this rule of tracks.
-struct Malformed(&'static str);
 
 fn info(subgroup: &IncomingSubgroup) -> SubgroupInfo {
     SubgroupInfo {
@@ -121,8 +84,8 @@ fn info(subgroup: &IncomingSubgroup) -> SubgroupInfo {
 }
 
 /// Waits for the fastest subscriber, then for the publisher: QUIC's flow control holds a fast publisher back.
-async fn paced<T>(track: &Writer, next: impl Future<Output = T>, stalled_after: Duration) -> T {
-    keep_pace(&track.track(), stalled_after).await;
+async fn paced<T>(track: &Track, next: impl Future<Output = T>, stalled_after: Duration) -> T {
+    keep_pace(track, stalled_after).await;
     next.await
 }
 
@@ -134,36 +97,32 @@ async fn keep_pace(track: &Track, stalled_after: Duration) {
 
 async fn pour_subgroup(
     mut subgroup: IncomingSubgroup,
-    mut writer: SubgroupWriter,
-    track: Track,
+    fanout: Arc<Fanout>,
     stalled_after: Duration,
 ) -> Result<(), Malformed> {
+    let track = fanout.track();
+    let mut feed = fanout.begin(info(&subgroup));
     let mut items = Vec::new();
     loop {
         keep_pace(&track, stalled_after).await;
         let end = batch(&mut subgroup, &mut items).await;
-        if let Err(error) = writer.write(&mut items) {
-            // The reader of the stream checks the same, so this is our own mistake.
-            tracing::error!(%error, "a subgroup cannot be forwarded");
-            writer.reset(ResetCode::InternalError);
-            return Ok(());
-        }
+        feed.take(&mut items).await?;
         match end {
             Ok(false) => {}
             Ok(true) => {
-                let _ = writer.finish();
+                feed.finish();
                 return Ok(());
             }
             Err(SubgroupError::Reset(code)) => {
-                writer.reset(bridge::reset(code));
+                feed.reset(bridge::reset(code));
                 return Ok(());
             }
             Err(SubgroupError::Malformed(rule)) => {
-                writer.reset(ResetCode::MalformedTrack);
+                feed.reset(ResetCode::MalformedTrack);
                 return Err(Malformed(rule));
             }
             Err(_) => {
-                writer.reset(ResetCode::InternalError);
+                feed.reset(ResetCode::InternalError);
                 return Ok(());
             }
         }
