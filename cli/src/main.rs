@@ -16,6 +16,7 @@ mod logs;
 mod meter;
 mod mlog;
 mod place;
+mod probe;
 mod publish;
 mod publisher;
 mod received;
@@ -61,6 +62,7 @@ enum Command {
     Clock(clock::Args),
     Decode(decode::Args),
     Interop(moqingbird_interop::Args),
+    Probe(probe::ProbeArgs),
     Version(version::Args),
 }
 
@@ -84,6 +86,7 @@ fn run(command: Command) -> Outcome {
             Command::Clock(args) => clock::run(args).await,
             Command::Decode(args) => decode::run(&args),
             Command::Interop(args) => interop::run(args).await,
+            Command::Probe(args) => probe::run(args).await,
             Command::Version(args) => version::run(&args),
         }
     });

@@ -35,6 +35,11 @@ pub(crate) fn moqt(args: &[&str]) -> Command {
         "TLS_DISABLE_VERIFY",
         "VERBOSE",
         "MOQT_MLOG_DIR",
+        "RELAYS_FILE",
+        "OUTPUT_FILE",
+        "PROBE_TIMEOUT",
+        "PROBE_INTERVAL",
+        "PROBE_ONCE",
     ] {
         command.env_remove(variable);
     }

@@ -12,5 +12,6 @@ mod formats;
 mod listen;
 mod mlog;
 mod offers;
+mod probe;
 mod program;
 mod stats;

@@ -15,6 +15,7 @@ async fn every_subcommand_has_help_with_an_example() {
         "clock pub",
         "clock sub",
         "interop",
+        "probe",
         "decode",
         "version",
     ] {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -60,15 +61,7 @@ impl Trust {
 }
 
 fn roots(system: bool, extra: &[Pem]) -> Result<Arc<WebPkiServerVerifier>, CertificateError> {
-    let mut store = RootCertStore::empty();
-    if system {
-        let found = rustls_native_certs::load_native_certs();
-        for error in &found.errors {
-            tracing::debug!(%error, "a root certificate of the system was left out");
-        }
-        // Systems carry a few roots that rustls does not understand; those are not missed.
-        store.add_parsable_certificates(found.certs);
-    }
+    let mut store = if system { system_roots() } else { RootCertStore::empty() };
     for pem in extra {
         for certificate in pem.certificates()? {
             store.add(certificate).map_err(|error| CertificateError::malformed(pem, &error))?;
@@ -77,6 +70,31 @@ fn roots(system: bool, extra: &[Pem]) -> Result<Arc<WebPkiServerVerifier>, Certi
     WebPkiServerVerifier::builder_with_provider(Arc::new(store), provider())
         .build()
         .map_err(|_| CertificateError::NoRoots)
+}
+
+/// How long the system's roots are held: reading them takes tens of milliseconds, and they change seldom.
+const ROOTS_HELD: Duration = Duration::from_secs(3600);
+static SYSTEM_ROOTS: Mutex<Option<(Instant, RootCertStore)>> = Mutex::new(None);
+
+fn system_roots() -> RootCertStore {
+    let mut held = SYSTEM_ROOTS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((since, roots)) = &*held
+        && since.elapsed() < ROOTS_HELD
+    {
+        return roots.clone();
+    }
+    let found = rustls_native_certs::load_native_certs();
+    for error in &found.errors {
+        tracing::debug!(%error, "a root certificate of the system was left out");
+    }
+    let mut roots = RootCertStore::empty();
+    // Systems carry a few roots that rustls does not understand; those are not missed.
+    roots.add_parsable_certificates(found.certs);
+    // A machine that has none may get them any time.
+    if !roots.is_empty() {
+        *held = Some((Instant::now(), roots.clone()));
+    }
+    roots
 }
 
 /// A [`Trust`] that has been read.

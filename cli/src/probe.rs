@@ -1,0 +1,38 @@
+//! `moqt probe`: the probe is a crate of its own.
+
+use std::io;
+use std::process::ExitCode;
+
+use moqingbird_probe::{Args, RunError};
+
+use crate::exit::{Failure, Outcome};
+use crate::logs::Verbosity;
+use crate::signals::Signals;
+
+/// The probe's command line, and how much it logs.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ProbeArgs {
+    #[command(flatten)]
+    probe: Args,
+    #[command(flatten)]
+    verbosity: Verbosity,
+}
+
+pub(crate) async fn run(args: ProbeArgs) -> Outcome {
+    args.verbosity.start();
+    let mut signals = Signals::listen()?;
+    let env = |name: &str| std::env::var(name).ok();
+    tokio::select! {
+        status = moqingbird_probe::run(&args.probe, &env, io::stdout()) => Ok(ExitCode::from(status?)),
+        signal = signals.end() => Ok(ExitCode::from(128 + signal)),
+    }
+}
+
+impl From<RunError> for Failure {
+    fn from(error: RunError) -> Self {
+        match error {
+            RunError::Output(error) => Self::Output(error),
+            error => Self::input(error),
+        }
+    }
+}

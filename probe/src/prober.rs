@@ -1,0 +1,253 @@
+//! A real session for each draft at an endpoint, one draft after another.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use moqingbird::wire::model::SessionErrorCode;
+use moqingbird::{
+    ClientOptions, ConnectFailure, Examination, Pem, ServerUrl, Session, SessionError, TransportKind, Trust,
+    Version,
+};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use crate::explain::{Cause, Failure};
+use crate::knock::{Knock, knock, tcp};
+use crate::list::{Endpoint, Relay};
+use crate::report::{DraftReport, EndpointReport, RelayReport, draft_name};
+use crate::{certificate, deep, path, stamp};
+
+/// How long a handshake runs before the port is knocked at: a dead one need not be waited for.
+const HEAD_START: Duration = Duration::from_millis(500);
+/// How long an answer to a knock is waited for, of UDP and of TCP.
+const KNOCK: Duration = Duration::from_secs(1);
+/// How long a server has to take our farewell.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// How a probe is done.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ProbeOptions {
+    /// The drafts to try, in this order.
+    pub versions: Vec<Version>,
+    /// How long a connection may take, and SETUP after it; and each answer of `deep`.
+    pub timeout: Duration,
+    /// Whether each session is asked for a track and for namespaces.
+    pub deep: bool,
+    /// Whether no certificate is reported as untrusted.
+    pub insecure: bool,
+    /// Files of root certificates to trust besides the system's.
+    pub roots: Vec<PathBuf>,
+    /// How many relays are probed at the same time.
+    pub parallel: usize,
+}
+
+impl Default for ProbeOptions {
+    /// Every draft, oldest first; 8 s; 16 relays at a time.
+    fn default() -> Self {
+        Self {
+            versions: Version::ALL.iter().rev().copied().collect(),
+            timeout: Duration::from_secs(8),
+            deep: false,
+            insecure: false,
+            roots: Vec::new(),
+            parallel: 16,
+        }
+    }
+}
+
+/// Probes relays. Clones are the same prober.
+#[derive(Clone, Debug)]
+pub struct Prober {
+    options: Arc<ProbeOptions>,
+    /// Sessions that have been closed and whose servers are still to hear of it.
+    farewells: Arc<Mutex<JoinSet<()>>>,
+}
+
+impl Prober {
+    /// A prober with these options.
+    pub fn new(options: ProbeOptions) -> Self {
+        Self { options: Arc::new(options), farewells: Arc::default() }
+    }
+
+    /// How it probes.
+    pub fn options(&self) -> &ProbeOptions {
+        &self.options
+    }
+
+    /// Probes every endpoint of a relay, one after another.
+    pub async fn relay(&self, relay: &Relay) -> RelayReport {
+        let mut reports = Vec::new();
+        for endpoint in &relay.endpoints {
+            match endpoint.url.parse() {
+                Ok(url) => reports.push(self.endpoint(endpoint, &url).await),
+                Err(error) => {
+                    let error: moqingbird::ServerUrlError = error;
+                    return RelayReport::failed(relay, error.to_string());
+                }
+            }
+        }
+        let tried: Vec<_> = self.options.versions.iter().map(|version| version.number()).collect();
+        RelayReport::new(relay, reports, &tried)
+    }
+
+    /// Waits until every server has heard our farewells, or had time enough.
+    pub async fn settled(&self) {
+        let mut farewells =
+            std::mem::take(&mut *self.farewells.lock().unwrap_or_else(PoisonError::into_inner));
+        while farewells.join_next().await.is_some() {}
+    }
+
+    async fn endpoint(&self, endpoint: &Endpoint, url: &ServerUrl) -> EndpointReport {
+        let started = Instant::now();
+        let (mut probes, mut address, mut tls) = (Vec::new(), None, None);
+        let mut hopeless: Option<Failure> = None;
+        for version in &self.options.versions {
+            if let Some(failure) = &hopeless {
+                probes.push(dead(*version, failure.clone()));
+                continue;
+            }
+            let (probe, examined) = self.draft(url, *version).await;
+            hopeless = probe.failure.clone().filter(Failure::concerns_every_draft);
+            probes.push(probe);
+            address = address.or(examined.address);
+            tls = tls.or_else(|| {
+                let waived = !endpoint.verify || self.options.insecure;
+                examined.certificate.as_ref().map(|seen| certificate::report(seen, url, waived))
+            });
+        }
+        let latency_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        if url.transport() == TransportKind::WebTransport {
+            path::judge(url, &self.client(self.options.versions.clone()).connect, &mut probes).await;
+        }
+
+        let live: Vec<_> = probes.iter().filter(|probe| probe.live).map(|probe| probe.offered).collect();
+        EndpointReport {
+            url: endpoint.url.clone(),
+            transport: if url.transport() == TransportKind::Quic { "QUIC" } else { "H3/WT" },
+            host: url.host().to_owned(),
+            port: url.port(),
+            live: !live.is_empty(),
+            drafts: live.iter().map(|number| draft_name(*number)).collect(),
+            draft: live.first().map(|number| draft_name(*number)),
+            latency_ms,
+            error: probes.last().filter(|_| live.is_empty()).and_then(|probe| probe.error.clone()),
+            probes,
+            newest_draft: live.iter().max().copied(),
+            draft_numbers: live,
+            address: address.map(|address| address.to_string()),
+            tls,
+        }
+    }
+
+    /// One draft, and what was seen of the server.
+    async fn draft(&self, url: &ServerUrl, version: Version) -> (DraftReport, moqingbird::Seen) {
+        let options = self.client(vec![version]);
+        let Examination { seen, outcome, .. } = tokio::select! {
+            biased;
+            examination = moqingbird::examine(url, &options) => examination,
+            failure = nothing_listens(url) => return (dead(version, failure), moqingbird::Seen::default()),
+        };
+        let timings = DraftReport {
+            offered: version.number(),
+            handshake_ms: seen.handshake.map(stamp::milliseconds),
+            setup_ms: seen.setup.map(stamp::milliseconds),
+            ..DraftReport::default()
+        };
+        let report = match outcome {
+            Ok(session) => self.live(url, &session, timings).await,
+            Err(error) => {
+                let failure = match &error {
+                    SessionError::Connect(connect) if seen.handshake.is_none() => match connect.failure() {
+                        ConnectFailure::TimedOut { after } => unanswered(url, *after).await,
+                        _ => Failure::of(&error, version),
+                    },
+                    _ => Failure::of(&error, version),
+                };
+                DraftReport { error: Some(failure.error()), failure: Some(failure), ..timings }
+            }
+        };
+        (report, seen)
+    }
+
+    /// The server has answered SETUP.
+    async fn live(&self, url: &ServerUrl, session: &Session, timings: DraftReport) -> DraftReport {
+        let deep = if self.options.deep { deep::ask(session).await } else { None };
+        self.take_leave(session.clone());
+        let version = session.version();
+        let implementation = session.peer_setup().implementation.as_deref();
+        DraftReport {
+            live: true,
+            draft: Some(version.to_string()),
+            version_hex: Some(format!("{:#010x}", 0xff00_0000_u32 + u32::from(version.number()))),
+            alpn: Some(if url.transport() == TransportKind::Quic { version.protocol() } else { "h3" }),
+            protocol: session.protocol(),
+            implementation: implementation.map(|name| String::from_utf8_lossy(name).into_owned()),
+            deep,
+            ..timings
+        }
+    }
+
+    /// Closes the session, and waits in the background until the server knows.
+    fn take_leave(&self, session: Session) {
+        session.close(SessionErrorCode::NoError, "");
+        let mut farewells = self.farewells.lock().unwrap_or_else(PoisonError::into_inner);
+        while farewells.try_join_next().is_some() {}
+        farewells.spawn(async move {
+            // A server that does not take it finds out by itself.
+            let _ = timeout(FAREWELL, session.drained()).await;
+        });
+    }
+
+    fn client(&self, versions: Vec<Version>) -> ClientOptions {
+        let mut options = ClientOptions::default();
+        options.connect.versions = versions;
+        options.connect.timeout = self.options.timeout;
+        options.connect.trust = Trust::Observe {
+            system: true,
+            extra: self.options.roots.iter().cloned().map(Pem::Path).collect(),
+        };
+        options.session.setup_timeout = self.options.timeout;
+        options.session.response_timeout = self.options.timeout;
+        options
+    }
+}
+
+impl Failure {
+    /// Whether every other draft would fail likewise: what was found lies below the drafts.
+    fn concerns_every_draft(&self) -> bool {
+        matches!(
+            self.cause,
+            Cause::UnknownHost
+                | Cause::NoRoute
+                | Cause::NothingListening
+                | Cause::NotQuic
+                | Cause::LocalError
+        )
+    }
+}
+
+fn dead(version: Version, failure: Failure) -> DraftReport {
+    DraftReport {
+        offered: version.number(),
+        error: Some(failure.error()),
+        failure: Some(failure),
+        ..DraftReport::default()
+    }
+}
+
+/// Is done only if nothing listens on the port.
+async fn nothing_listens(url: &ServerUrl) -> Failure {
+    sleep(HEAD_START).await;
+    if knock(url, KNOCK).await == Knock::Refused {
+        return Failure::nothing_listening(url, tcp(url, KNOCK).await);
+    }
+    std::future::pending().await
+}
+
+/// The handshake was not answered: why.
+async fn unanswered(url: &ServerUrl, after: Duration) -> Failure {
+    let (knock, tcp) = tokio::join!(knock(url, KNOCK), tcp(url, KNOCK));
+    Failure::unanswered(url, &format!("{after:.1?}"), knock, tcp)
+}
