@@ -9,6 +9,7 @@ use moqingbird_wire::Version;
 use moqingbird_wire::model::SessionErrorCode;
 
 use crate::api::{Place, Session};
+use crate::backoff::Backoff;
 use crate::log::EventLog;
 use crate::session::{Closed, Config, Side};
 use crate::transport::{
@@ -26,6 +27,8 @@ pub struct ClientOptions {
     pub session: Config,
     /// Where the session is logged; `None`: nowhere.
     pub event_log: Option<EventLog>,
+    /// How a [`Client`](crate::Client) waits between attempts; [`connect`] tries once.
+    pub backoff: Backoff,
 }
 
 /// Connects to a server and exchanges SETUP with it.

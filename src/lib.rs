@@ -61,11 +61,17 @@ pub mod track;
 #[cfg(feature = "net")]
 mod api;
 #[cfg(feature = "net")]
+mod backoff;
+#[cfg(feature = "net")]
+mod client;
+#[cfg(feature = "net")]
 mod driver;
 #[cfg(feature = "net")]
 mod endpoint;
 #[cfg(feature = "net")]
 mod log;
+#[cfg(feature = "net")]
+mod origin;
 #[cfg(feature = "net")]
 mod transport;
 
@@ -79,11 +85,14 @@ pub use self::{
         Rejected, RequestFailed, Session, SubgroupError, SubgroupOptions, SubgroupSender, Subscription,
         TrackInfo,
     },
+    backoff::Backoff,
+    client::{Client, ClientState, Lost},
     endpoint::{
         AcceptError, ClientOptions, Examination, Incoming, Server, SessionError, connect, examine,
         memory_pair,
     },
     log::{EventLog, EventLogError},
+    origin::{Announced, Attached, Broadcast, BroadcastError, Origin, ServeOptions},
     transport::{
         BindError, CertificateError, CertificateHash, CertificateHashError, ConnectError, ConnectFailure,
         ConnectOptions, Distrust, DistrustKind, Pem, Seen, SeenCertificate, ServerCertificate, ServerOptions,

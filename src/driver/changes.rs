@@ -29,7 +29,7 @@ pub(crate) struct Change {
 }
 
 impl Changes {
-    pub(super) fn add(&self, namespace: TrackNamespace, came: bool) {
+    pub(crate) fn add(&self, namespace: TrackNamespace, came: bool) {
         let mut unseen = self.unseen();
         if let Some(place) = unseen.places.remove(&namespace) {
             let undone = unseen.order.remove(&place).is_some_and(|change| change.came != came);

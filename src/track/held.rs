@@ -78,7 +78,8 @@ impl Held {
         end: EndLocation,
         order: GroupOrder,
     ) -> Option<Self> {
-        let state = shared.lock();
+        let mut state = shared.lock();
+        state.expire();
         let largest = state.largest.filter(|largest| end.reaches(start) && start <= *largest)?;
         let complete = state.is_complete();
         let end = crate::session::fetch_end(end, largest, complete);

@@ -7,6 +7,27 @@
 //!                        │ Reader (a cursor over arrivals) ── next ──> SubgroupReader (a cursor over items)
 //! ```
 //!
+//! For most programs the first two lines of this are enough:
+//!
+//! ```
+//! use moqingbird::track::{ReadOptions, TrackOptions, Writer};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let track = Writer::new(TrackOptions::default());
+//! track.write_frame("a group of one object");
+//! let mut group = track.append_group();
+//! group.write_frame("the first of two")?;
+//! group.write_frame("the second")?;
+//! group.finish()?;
+//!
+//! let mut reader = track.track().read(ReadOptions::default());
+//! let object = reader.next_object().await?.ok_or("the track has ended")?;
+//! assert_eq!((object.location.group, &object.payload[..]), (1, &b"the first of two"[..]));
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! A track knows neither connections nor drafts. A reader gets what is published after it was made and what its filter
 //! passes; an object is read while it is still being written. Payload is never copied: readers share the slices that
 //! the writer hands in.
@@ -17,24 +38,37 @@
 //! from a network waits for [`Writer::ready`] before it reads on: a fast publisher is then held back at the pace of the
 //! fastest reader, which misses nothing.
 
+mod event;
+mod group;
 mod held;
+mod merge;
 mod range;
 mod reader;
 mod serve;
 mod serve_fetch;
+mod source;
 mod state;
+mod subscription;
 mod writer;
 
 #[cfg(test)]
 mod tests;
 
-use bytes::Bytes;
-use moqingbird_wire::model::{Datagram, ObjectHeader, PublishDoneCode, ReasonPhrase, ResetCode};
+use std::time::Duration;
 
+use bytes::Bytes;
+use moqingbird_wire::model::{
+    DEFAULT_PRIORITY, Datagram, ObjectHeader, PublishDoneCode, ReasonPhrase, ResetCode,
+};
+
+pub use event::{Gap, GapCause, Order, ReadError, ReadOptions, Start, TrackEvent, TrackObject};
+pub use group::GroupWriter;
 pub use held::{Held, HeldItem, NoLongerHeld};
 pub use reader::{Reader, SubgroupReader};
 pub use serve::serve;
 pub use serve_fetch::serve_fetch;
+pub use subscription::TrackSubscription;
+pub(crate) use subscription::{Place, Provider};
 pub use writer::{SubgroupWriter, Track, WriteError, Writer};
 
 /// What a track may hold.
@@ -46,13 +80,25 @@ pub struct TrackOptions {
     pub max_bytes: usize,
     /// How many groups are kept once the fastest reader has read them. Default: 256.
     pub max_groups: usize,
+    /// How long ago a group may have been written to last and still be kept. The newest group stays whatever its age.
+    /// Looked at whenever the track is written to or read. Default: `None`, as long as there is room.
+    pub max_age: Option<Duration>,
     /// How many bytes the fastest reader may be behind before [`Writer::ready`] waits. Default: 1 MiB.
     pub window: usize,
+    /// The priority of what [`Writer::write_frame`] and [`Writer::append_group`] write: 0 is sent first, 255 last.
+    /// Default: 128.
+    pub priority: u8,
 }
 
 impl Default for TrackOptions {
     fn default() -> Self {
-        Self { max_bytes: 8 << 20, max_groups: 256, window: 1 << 20 }
+        Self {
+            max_bytes: 8 << 20,
+            max_groups: 256,
+            max_age: None,
+            window: 1 << 20,
+            priority: DEFAULT_PRIORITY,
+        }
     }
 }
 

@@ -98,6 +98,7 @@ impl Drop for Reader {
         let mut state = self.shared.lock();
         state.leave(self.cursor);
         self.shared.release(state);
+        self.shared.readers_changed.notify_waiters();
     }
 }
 

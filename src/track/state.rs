@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use moqingbird_wire::model::{Datagram, DatagramBody, Location, PublishDoneCode};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::range::Range;
 use super::{Item, SubgroupEnd, SubgroupInfo, TrackEnd, TrackOptions};
@@ -25,6 +26,8 @@ pub(super) struct Shared {
     pub(super) arrived: Notify,
     /// The fastest reader came within the window.
     pub(super) caught_up: Notify,
+    /// A reader came or went.
+    pub(super) readers_changed: Notify,
 }
 
 impl Shared {
@@ -33,6 +36,7 @@ impl Shared {
             state: Mutex::new(State::new(options)),
             arrived: Notify::new(),
             caught_up: Notify::new(),
+            readers_changed: Notify::new(),
         })
     }
 
@@ -60,6 +64,8 @@ pub(super) struct State {
     pub(super) lost: Option<Location>,
     /// Subgroups and datagrams by the order in which they began. What is missing has been evicted.
     pub(super) arrivals: BTreeMap<u64, Arrival>,
+    /// The first group behind all that were begun.
+    next_group: u64,
     /// The number of the next arrival.
     next: u64,
     pub(super) groups: BTreeMap<u64, Group>,
@@ -75,12 +81,14 @@ pub(super) struct State {
     stalled: bool,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Group {
     /// Its arrivals.
     pub(super) arrivals: BTreeSet<u64>,
     /// It gave way to newer groups. What is written to it nevertheless is kept while bytes allow.
     expired: bool,
+    /// When it was written to last.
+    written: Instant,
 }
 
 #[derive(Debug)]
@@ -157,6 +165,7 @@ impl State {
             end: None,
             lost: None,
             arrivals: BTreeMap::new(),
+            next_group: 0,
             next: 0,
             groups: BTreeMap::new(),
             current_groups: 0,
@@ -199,11 +208,14 @@ impl State {
         let number = self.next;
         self.next += 1;
         self.arrivals.insert(number, Arrival { pending: self.readers, content });
+        self.next_group = self.next_group.max(group.saturating_add(1));
+        let written = Instant::now();
         let group = self.groups.entry(group).or_insert_with(|| {
             self.current_groups += 1;
-            Group::default()
+            Group { arrivals: BTreeSet::new(), expired: false, written }
         });
         group.arrivals.insert(number);
+        group.written = written;
         number
     }
 
@@ -217,6 +229,9 @@ impl State {
             return false;
         };
         let group = subgroup.info.group_id;
+        if let Some(group) = self.groups.get_mut(&group) {
+            group.written = Instant::now();
+        }
         let mut largest = None;
         for item in items.drain(..) {
             if let Item::Object(header) = &item {
@@ -252,6 +267,22 @@ impl State {
 
     pub(super) fn raise_largest(&mut self, location: Location) {
         self.largest = self.largest.max(Some(location));
+        self.next_group = self.next_group.max(location.group.saturating_add(1));
+    }
+
+    /// The group that follows all that were begun, which is thereby begun.
+    pub(super) const fn next_group(&mut self) -> u64 {
+        let group = self.next_group;
+        self.next_group = group.saturating_add(1);
+        group
+    }
+
+    pub(super) const fn options(&self) -> &TrackOptions {
+        &self.options
+    }
+
+    pub(super) const fn has_readers(&self) -> bool {
+        self.readers > 0
     }
 
     /// Whether the writer has said that there is nothing more.
@@ -275,6 +306,7 @@ impl State {
 
     /// A cursor over what arrives from now on, and the rest of every subgroup that is open.
     pub(super) fn join(&mut self, range: Range) -> (u64, Vec<Attached>) {
+        self.expire();
         self.readers += 1;
         let mut open = Vec::new();
         for (&number, arrival) in &mut self.arrivals {

@@ -3,17 +3,21 @@
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use moqingbird_wire::model::{
-    Datagram, EndLocation, GroupOrder, Location, ObjectHeader, PublishDoneCode, ReasonPhrase, ResetCode,
-    SubscriptionFilter,
+    Datagram, DatagramBody, EndLocation, Extensions, GroupOrder, Location, ObjectHeader, ObjectStatus,
+    PublishDoneCode, ReasonPhrase, ResetCode, SubscriptionFilter, TrackAlias,
 };
 use tokio::sync::Notify;
 
 use super::range::Range;
 use super::state::Shared;
-use super::{Held, Item, Reader, SubgroupEnd, SubgroupInfo, TrackEnd, TrackOptions};
+use super::{
+    GroupWriter, Held, Item, ReadOptions, Reader, SubgroupEnd, SubgroupInfo, TrackEnd, TrackOptions,
+    TrackSubscription,
+};
 
 /// The one writer of a track. Dropped without [`Writer::finish`], the track is aborted.
 #[derive(Debug)]
@@ -38,17 +42,61 @@ impl Writer {
         self.track.clone()
     }
 
+    /// Writes a group of one object: the next group, on one stream that ends with it.
+    pub fn write_frame(&self, payload: impl Into<Bytes>) -> Location {
+        let group_id = self.next_group();
+        let mut subgroup = self.open_subgroup(self.info(group_id, 0, true));
+        // Nothing can be wrong with the first object of a subgroup.
+        let _ = subgroup.write_frame(payload).and_then(|_| subgroup.finish());
+        Location::new(group_id, 0)
+    }
+
+    /// Begins the next group, of as many objects as one likes.
+    pub fn append_group(&self) -> GroupWriter {
+        GroupWriter::new(self.track(), self.next_group())
+    }
+
+    /// Writes a group of one object that travels in a datagram: it may be lost on the way, and must fit a packet.
+    pub fn write_datagram(&self, payload: impl Into<Bytes>) -> Location {
+        let (group_id, priority) = (self.next_group(), self.track.shared.lock().options().priority);
+        self.datagram(Datagram {
+            track_alias: TrackAlias(0),
+            group_id,
+            object_id: 0,
+            publisher_priority: Some(priority),
+            extensions: Extensions::NONE,
+            end_of_group: true,
+            body: DatagramBody::Payload(payload.into()),
+        });
+        Location::new(group_id, 0)
+    }
+
+    fn next_group(&self) -> u64 {
+        self.track.shared.lock().next_group()
+    }
+
+    fn info(&self, group_id: u64, subgroup_id: u64, end_of_group: bool) -> SubgroupInfo {
+        self.track.info(group_id, subgroup_id, end_of_group)
+    }
+
     /// Begins a subgroup. Subgroups may be written side by side.
     pub fn open_subgroup(&self, info: SubgroupInfo) -> SubgroupWriter {
-        let (arrival, changed) = self.track.shared.lock().open(info);
-        self.track.shared.arrived.notify_waiters();
-        SubgroupWriter {
-            shared: Arc::clone(&self.track.shared),
-            arrival,
-            changed,
-            last_object: None,
-            payload_left: 0,
-        }
+        self.track.open_subgroup(info, Arc::default())
+    }
+
+    /// Waits until the track has a reader, of whatever session.
+    pub async fn used(&self) {
+        self.track.used(true).await;
+    }
+
+    /// Waits until the track has no reader.
+    pub async fn unused(&self) {
+        self.track.used(false).await;
+    }
+
+    /// Whether the track has a reader.
+    pub fn is_used(&self) -> bool {
+        self.track.shared.lock().has_readers()
     }
 
     /// Writes an object that travels in a datagram. Its Track Alias means nothing here.
@@ -77,6 +125,15 @@ impl Writer {
         self.track.ready().await;
     }
 
+    /// Ends the track as complete: readers that have read all of it are told so. The same as [`Writer::finish`] with
+    /// TRACK_ENDED.
+    pub fn complete(self) {
+        self.finish(PublishDoneCode::TrackEnded, ReasonPhrase::default());
+    }
+
+    /// Gives the track up: readers are told that it broke off, as when the writer is dropped.
+    pub fn abort(self) {}
+
     /// Ends the track, unless it has ended. Subgroups that are open may still be written.
     pub fn finish(&self, code: PublishDoneCode, reason: ReasonPhrase) {
         self.track.end(TrackEnd::Finished { code, reason });
@@ -95,6 +152,11 @@ impl Track {
         self.shared.lock().largest
     }
 
+    /// Whether its writer has finished it, or was dropped.
+    pub fn has_ended(&self) -> bool {
+        self.shared.lock().end.is_some()
+    }
+
     /// A reader of what is published from now on and passes the filter; `None` passes all. It gets the rest of
     /// subgroups that are open, from their next object.
     ///
@@ -106,7 +168,49 @@ impl Track {
         let range = Range::new(filter, largest);
         let (cursor, open) = state.join(range);
         drop(state);
+        self.shared.readers_changed.notify_waiters();
         Reader::new(Arc::clone(&self.shared), largest, range, cursor, open)
+    }
+
+    /// Reads the track: what is held of its past, as `options` say, and what comes.
+    pub fn read(&self, options: ReadOptions) -> TrackSubscription {
+        TrackSubscription::local(self, options)
+    }
+
+    pub(super) fn info(&self, group_id: u64, subgroup_id: u64, end_of_group: bool) -> SubgroupInfo {
+        let publisher_priority = self.shared.lock().options().priority;
+        SubgroupInfo {
+            group_id,
+            subgroup_id: Some(subgroup_id),
+            publisher_priority,
+            extensions: false,
+            end_of_group,
+        }
+    }
+
+    /// Begins a subgroup whose frames take their IDs from `ids`.
+    pub(super) fn open_subgroup(&self, info: SubgroupInfo, ids: Arc<AtomicU64>) -> SubgroupWriter {
+        let (arrival, changed) = self.shared.lock().open(info);
+        self.shared.arrived.notify_waiters();
+        SubgroupWriter {
+            shared: Arc::clone(&self.shared),
+            arrival,
+            changed,
+            last_object: None,
+            payload_left: 0,
+            group_id: info.group_id,
+            ids,
+        }
+    }
+
+    async fn used(&self, wanted: bool) {
+        loop {
+            let changed = self.shared.readers_changed.notified();
+            if self.shared.lock().has_readers() == wanted {
+                return;
+            }
+            changed.await;
+        }
     }
 
     /// What is held of the objects from `start` to `end`, or to the largest if that is before. `None`: the track has no
@@ -153,9 +257,38 @@ pub struct SubgroupWriter {
     changed: Arc<Notify>,
     last_object: Option<u64>,
     payload_left: u64,
+    group_id: u64,
+    /// The next Object ID of the group's frames.
+    ids: Arc<AtomicU64>,
 }
 
 impl SubgroupWriter {
+    /// Writes an object, whole: its Object ID is the next of the group.
+    ///
+    /// # Errors
+    /// The payload of the object before is not complete.
+    pub fn write_frame(&mut self, payload: impl Into<Bytes>) -> Result<Location, WriteError> {
+        let payload = payload.into();
+        if self.payload_left > 0 {
+            return Err(WriteError::PayloadTooShort(self.payload_left));
+        }
+        // What was written by `object` has taken its ID too.
+        self.ids.fetch_max(self.last_object.map_or(0, |last| last.saturating_add(1)), Ordering::Relaxed);
+        let object_id = self.ids.fetch_add(1, Ordering::Relaxed);
+        let header = ObjectHeader {
+            object_id,
+            extensions: Extensions::NONE,
+            status: ObjectStatus::Normal,
+            payload_length: payload.len() as u64,
+        };
+        let mut items = vec![Item::Object(header)];
+        if !payload.is_empty() {
+            items.push(Item::Payload(payload));
+        }
+        self.write(&mut items)?;
+        Ok(Location::new(self.group_id, object_id))
+    }
+
     /// Begins an object: readers see it at once, and its payload as it comes.
     ///
     /// # Errors
@@ -256,6 +389,8 @@ pub enum WriteError {
     PayloadTooShort(u64),
     /// This Object ID is not larger than the one before it.
     ObjectIdNotAscending(u64),
+    /// The group has one subgroup, which was said to end it.
+    OnlySubgroup,
 }
 
 impl fmt::Display for WriteError {
@@ -270,6 +405,9 @@ impl fmt::Display for WriteError {
             Self::ObjectIdNotAscending(id) => {
                 write!(f, "object {id} is not larger than the one before it in its subgroup")
             }
+            Self::OnlySubgroup => f.write_str(
+                "the group's only subgroup has been begun: append the others before the first frame is written",
+            ),
         }
     }
 }

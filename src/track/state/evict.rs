@@ -2,6 +2,7 @@
 //! first. As long as [`ready`](super::super::Writer::ready) is heeded, the fastest reader thus misses nothing.
 
 use moqingbird_wire::model::Location;
+use tokio::time::Instant;
 
 use super::{ARRIVAL_WEIGHT, Arrival, Content, Item, State, datagram_weight, item_weight};
 
@@ -17,6 +18,7 @@ enum Victims {
 impl State {
     /// Evicts until the groups are not too many, what nobody has read set aside, and `weight` more bytes fit.
     pub(super) fn make_room(&mut self, weight: usize) {
+        self.expire();
         while self.current_groups > self.options.max_groups {
             let Some((&id, group)) = self.groups.iter_mut().find(|(_, group)| !group.expired) else { break };
             group.expired = true;
@@ -25,6 +27,18 @@ impl State {
         }
         for victims in [Victims::Read, Victims::All] {
             while self.bytes + weight > self.options.max_bytes && self.evict_oldest(victims, weight) {}
+        }
+    }
+
+    /// Evicts the groups that are too old, all but the newest.
+    pub(in crate::track) fn expire(&mut self) {
+        let Some(limit) = self.options.max_age.and_then(|age| Instant::now().checked_sub(age)) else {
+            return;
+        };
+        let Some(newest) = self.groups.keys().next_back().copied() else { return };
+        let old = |(id, group): (&u64, &super::Group)| (group.written < limit).then_some(*id);
+        for id in self.groups.range(..newest).filter_map(old).collect::<Vec<_>>() {
+            self.evict_group(id, Victims::All, |_| true);
         }
     }
 
