@@ -231,7 +231,9 @@ async fn numbers(reader: &mut TrackSubscription, expected: std::ops::Range<u64>)
 }
 
 fn write(writer: &Writer, numbers: std::ops::Range<u64>) {
-    numbers.for_each(|number| drop(writer.write_frame(number.to_string())));
+    for number in numbers {
+        writer.write_frame(number.to_string());
+    }
 }
 
 #[tokio::test]

@@ -28,7 +28,6 @@ pub(super) enum Live {
 }
 
 /// What has begun to arrive.
-#[expect(clippy::large_enum_variant, reason = "it is made and taken apart once a stream")]
 pub(super) enum Begun {
     Stream(LiveStream),
     Datagram(Arrived<TrackObject>),
@@ -43,13 +42,15 @@ impl Live {
                 Ok(subscription.next().await?.map(|delivery| match delivery {
                     api::Delivery::Subgroup(mut subgroup) => {
                         subgroup.set_max_object(max_object);
-                        Begun::Stream(LiveStream::Remote(subgroup))
+                        Begun::Stream(LiveStream::Remote(Box::new(subgroup)))
                     }
                     api::Delivery::Datagram(datagram) => Begun::Datagram(of_datagram(datagram, default)),
                 }))
             }
             Self::Local(reader) => Ok(reader.next().await.map(|delivery| match delivery {
-                Delivery::Subgroup(reader) => Begun::Stream(LiveStream::Local(LocalStream::new(reader))),
+                Delivery::Subgroup(reader) => {
+                    Begun::Stream(LiveStream::Local(Box::new(LocalStream::new(reader))))
+                }
                 Delivery::Datagram(datagram) => Begun::Datagram(of_datagram(datagram, DEFAULT_PRIORITY)),
             })),
         }
@@ -76,8 +77,8 @@ impl Live {
 /// A subgroup as it arrives.
 #[derive(Debug)]
 pub(super) enum LiveStream {
-    Remote(IncomingSubgroup),
-    Local(LocalStream),
+    Remote(Box<IncomingSubgroup>),
+    Local(Box<LocalStream>),
 }
 
 impl LiveStream {

@@ -87,14 +87,16 @@ struct Reading {
     lost: Option<session::Closed>,
 }
 
-type StreamRead =
-    BoxFuture<'static, (u64, Option<(LiveStream, Result<Option<Arrived<TrackObject>>, GapCause>)>)>;
+/// The next of a stream, and the stream; none of one that was stopped.
+type StreamItem = (LiveStream, Result<Option<Arrived<TrackObject>>, GapCause>);
+
+type StreamRead = BoxFuture<'static, (u64, Option<StreamItem>)>;
 
 /// What a reader waited for.
 enum Happened {
     Opened(Result<Opened, ReadError>),
     Begun(Result<Option<Begun>, session::Closed>),
-    Read(u64, Option<(LiveStream, Result<Option<Arrived<TrackObject>>, GapCause>)>),
+    Read(u64, Option<StreamItem>),
     Past(Option<Past>, PastItem),
     /// The place is to be left for the next.
     Leave,
@@ -244,7 +246,6 @@ impl TrackSubscription {
     }
 
     /// Whether nothing more will come.
-    #[expect(clippy::type_complexity, reason = "it is what `next` returns")]
     fn ended(&mut self) -> Result<Option<Result<Option<TrackEvent>, ReadError>>, ReadError> {
         let over = match &self.phase {
             Phase::Over => true,
@@ -528,7 +529,7 @@ async fn passes(deadline: Option<Instant>) {
 /// Waits until the session's peer asks us to leave. Of the session's end the subscription hears by itself.
 async fn left(session: Session) {
     if session.goaway().await.is_none() {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 
