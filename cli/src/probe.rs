@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use moqingbird_probe::{Args, RunError};
 
 use crate::exit::{Failure, Outcome};
-use crate::logs::Verbosity;
+use crate::logs::{self, Verbosity};
 use crate::signals::Signals;
 
 /// The probe's command line, and how much it logs.
@@ -14,12 +14,19 @@ use crate::signals::Signals;
 pub(crate) struct ProbeArgs {
     #[command(flatten)]
     probe: Args,
+    /// Log everything, as relay_probe's flag of this name does
+    #[arg(short, long, hide = true)]
+    debug: bool,
     #[command(flatten)]
     verbosity: Verbosity,
 }
 
 pub(crate) async fn run(args: ProbeArgs) -> Outcome {
-    args.verbosity.start();
+    if args.debug {
+        logs::start("debug");
+    } else {
+        args.verbosity.start();
+    }
     let mut signals = Signals::listen()?;
     let env = |name: &str| std::env::var(name).ok();
     tokio::select! {

@@ -2,6 +2,7 @@
 # Checks with real peers, each in draft-14 and draft-16, over raw QUIC and WebTransport:
 #
 # - aiomoqt's interop client against our relay, and our interop client against aiomoqt's relay;
+# - aiomoqt's probe against our relay, and ours against aiomoqt's relay;
 # - aiomoqt's publisher, subscriber and joiner with `moqt sub` and `moqt pub`, through our relay and without one;
 # - moq-rs as a publisher and a subscriber at our relay, and as a server for `moqt sub` and `moqt pub`.
 #
@@ -59,6 +60,9 @@ main() {
     each their_objects "$objects objects from aiomoqt" "$ours"
     collect
     each our_client "our client, aiomoqt relay" "$theirs" collect
+    each their_probe "aiomoqt probe, our relay" "$ours"
+    each our_probe "our probe, aiomoqt relay" "$theirs"
+    collect
     each our_objects "$objects objects to aiomoqt" "$ours"
     each their_joiner "aiomoqt joins in group 7" "$ours"
     collect
@@ -93,6 +97,24 @@ our_client() { # DRAFT URL KEY
     "${limit[@]}" 40 "$moqt" interop -r "$2" --draft "$1" --tls-disable-verify >"$log/$3.tap" || status=$?
     tally "$log/$3.tap" "${six[@]}" || return 1
     [[ $status == 0 ]] || fail "exit $status"
+}
+
+# aiomoqt's probe finds our relay live.
+their_probe() { # DRAFT URL KEY
+    "${limit[@]}" 40 "$venv/bin/python" -m aiomoqt.tools.relay_probe --url "$2" --draft "$1" --insecure --timeout 20 \
+        >"$log/$3.line" || fail "$(<"$log/$3.line")" || return
+    grep -q "draft-$1" "$log/$3.line" || fail "$(<"$log/$3.line")" || return
+    echo "live"
+}
+
+# Our probe finds aiomoqt's relay live, by a certificate that nobody vouches for, and a request for a missing track is
+# answered.
+our_probe() { # DRAFT URL KEY
+    "${limit[@]}" 60 "$moqt" probe "$2" --draft "$1" --deep --timeout 20 --fail-on dead,unexpected \
+        >"$log/$3.line" || fail "$(<"$log/$3.line")" || return
+    grep -q "draft-$1  ✓ .*tls: untrusted" "$log/$3.line" && ! grep -q "no answer" "$log/$3.line" ||
+        fail "$(<"$log/$3.line")" || return
+    echo "live"
 }
 
 # Every object of aiomoqt's publisher reaches our subscriber.

@@ -2,7 +2,7 @@
 
 use moqingbird_probe::{Cause, EndpointReport};
 
-use crate::servers::{brief, http, options, probe, silent_quic};
+use crate::servers::{brief, http, options, probe, quic, silent_quic};
 
 fn causes(report: &EndpointReport) -> Vec<Option<Cause>> {
     report.probes.iter().map(|probe| probe.failure.as_ref().map(|failure| failure.cause)).collect()
@@ -57,6 +57,26 @@ async fn who_negotiates_another_draft_than_was_offered_does_not_speak_the_offere
     let ignorant = http(|_| (200, None));
     let report = probe(&format!("https://{ignorant}/"), brief()).await;
     assert_eq!(causes(&report)[1], Some(Cause::VersionMismatch));
+}
+
+#[tokio::test]
+async fn who_selects_another_version_in_server_setup_does_not_speak_the_offered_draft() {
+    // SERVER_SETUP: type, length, the selected version 0xff000010 in eight bytes, no parameters (draft-14 §9.3).
+    let address = quic(&["moq-00"], b"\x21\x00\x09\xc0\x00\x00\x00\xff\x00\x00\x10\x00");
+    let report = probe(&format!("moqt://{address}"), options()).await;
+    assert_eq!(causes(&report), [Some(Cause::VersionMismatch), Some(Cause::NoCommonAlpn)]);
+}
+
+#[tokio::test]
+async fn who_answers_setup_with_something_else_is_told() {
+    // GOAWAY with an empty URI.
+    let address = quic(&["moq-00", "moqt-16"], b"\x10\x00\x01\x00");
+    let report = probe(&format!("moqt://{address}"), options()).await;
+    assert_eq!(causes(&report), [Some(Cause::SetupFailed); 2]);
+    assert!(
+        report.probes[0].failure.as_ref().unwrap().what.contains("broke a rule of draft-14"),
+        "{report:?}"
+    );
 }
 
 #[tokio::test]

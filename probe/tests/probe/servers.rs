@@ -77,20 +77,17 @@ pub(crate) fn scratch(extension: &str) -> PathBuf {
     std::env::temp_dir().join(format!("moqingbird-probe-{}-{number}.{extension}", std::process::id()))
 }
 
-/// A port on which nothing listens.
+/// A port on which nothing listens. A free one that the system chose might be chosen for another test a moment later.
 pub(crate) fn dead_port() -> SocketAddr {
-    UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    ([127, 0, 0, 1], 1).into()
 }
 
-/// A port that TCP listens on and UDP does not.
+/// A port that TCP listens on and UDP does not, outside of those that the system chooses.
 pub(crate) fn tcp_only() -> (TcpListener, SocketAddr) {
-    loop {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        if UdpSocket::bind(address).is_ok() {
-            return (listener, address);
-        }
-    }
+    let ports = (20_000..30_000).map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+    let found = ports.filter(|address| UdpSocket::bind(address).is_ok());
+    let mut found = found.filter_map(|address| Some((TcpListener::bind(address).ok()?, address)));
+    found.next().unwrap()
 }
 
 /// A port that sends back what it is sent, or `answer` if that is something.
@@ -109,6 +106,11 @@ pub(crate) async fn udp_service(answer: &'static [u8]) -> SocketAddr {
 
 /// A QUIC server of these ALPN protocols that says nothing on its connections.
 pub(crate) fn silent_quic(protocols: &[&str]) -> SocketAddr {
+    quic(protocols, b"")
+}
+
+/// A QUIC server of these ALPN protocols that answers the first bidirectional stream with these bytes, whatever it hears.
+pub(crate) fn quic(protocols: &[&str], answer: &'static [u8]) -> SocketAddr {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let key = rustls::pki_types::PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -126,7 +128,15 @@ pub(crate) fn silent_quic(protocols: &[&str]) -> SocketAddr {
     tokio::spawn(async move {
         let mut kept = Vec::new();
         while let Some(incoming) = endpoint.accept().await {
-            kept.push(incoming.await);
+            let Ok(connection) = incoming.await else { continue };
+            if !answer.is_empty()
+                && let Ok((mut send, recv)) = connection.accept_bi().await
+            {
+                send.write_all(answer).await.unwrap();
+                kept.push((connection, Some((send, recv))));
+            } else {
+                kept.push((connection, None));
+            }
         }
     });
     address
