@@ -3,6 +3,7 @@
 //! Stdout carries results only, logs go to stderr. Exit status: 0 done, 1 it failed on the way, 2 the input cannot be used.
 
 mod announced;
+mod bench;
 mod clock;
 mod connection;
 mod decode;
@@ -63,6 +64,7 @@ enum Command {
     Decode(decode::Args),
     Interop(moqingbird_interop::Args),
     Probe(probe::ProbeArgs),
+    Bench(moqingbird_bench::Args),
     Version(version::Args),
 }
 
@@ -88,6 +90,7 @@ fn run(command: Command) -> Outcome {
             Command::Interop(args) => interop::run(args).await,
             Command::Probe(args) => probe::run(args).await,
             Command::Version(args) => version::run(&args),
+            Command::Bench(args) => bench::run(args).await,
         }
     });
     // A thread may be waiting for stdin, which nothing can interrupt.
