@@ -110,9 +110,8 @@ impl FetchSender {
 
     fn item(&mut self, item: &FetchItem, payload_length: u64) -> Result<(), PublicationError> {
         self.pending.check_complete()?;
-        let bytes = self.writer.item(item)?;
-        self.pending.header(bytes, payload_length);
-        Ok(())
+        let Self { writer, pending, .. } = self;
+        Ok(pending.header(|w| writer.item_into(item, w), payload_length)?)
     }
 
     /// Hands everything taken so far to the transport. Waits while the peer does not read, or takes no more streams.

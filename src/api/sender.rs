@@ -137,9 +137,8 @@ impl SubgroupSender {
     /// As [`SubgroupSender::write_object`].
     pub fn begin(&mut self, header: &ObjectHeader) -> Result<(), PublicationError> {
         self.pending.check_complete()?;
-        let bytes = self.writer.object(header)?;
-        self.pending.header(bytes, header.payload_length);
-        Ok(())
+        let Self { writer, pending, .. } = self;
+        Ok(pending.header(|w| writer.object_into(header, w), header.payload_length)?)
     }
 
     /// Takes the next part of an object's payload without sending it yet.

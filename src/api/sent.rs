@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use bytes::Bytes;
+use moqingbird_wire::EncodeError;
+use moqingbird_wire::buf::Writer;
 use moqingbird_wire::model::ResetCode;
 use tokio::sync::watch;
 
@@ -15,20 +17,28 @@ use crate::driver::{Broken, SendCell, Shared};
 use crate::session::{Input, Misuse, StreamEnd, StreamId};
 use crate::transport::CANCELLED;
 
+/// Payload up to this length is copied behind its header: QUIC looks for each packet's bytes from piece to piece, so that
+/// a piece costs more than the copy of so few bytes. In bytes.
+const PACKED: usize = 512;
+/// No more is packed into one piece, in bytes.
+const PACK: usize = 16 << 10;
+
 /// What was taken and not handed over to the transport yet.
 #[derive(Debug, Default)]
 pub(super) struct Pending {
     bytes: VecDeque<Bytes>,
+    /// Headers and small payloads behind `bytes`, one piece of many.
+    packed: Writer,
     payload_left: u64,
 }
 
 impl Pending {
     pub(super) fn opening(bytes: Bytes) -> Self {
-        Self { bytes: VecDeque::from([bytes]), payload_left: 0 }
+        Self { bytes: VecDeque::from([bytes]), ..Self::default() }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
+        self.bytes.is_empty() && self.packed.is_empty()
     }
 
     /// Between two objects.
@@ -39,19 +49,42 @@ impl Pending {
         }
     }
 
-    /// A header, or something else that is no payload; `payload_length` bytes of that follow.
-    pub(super) fn header(&mut self, bytes: Bytes, payload_length: u64) {
-        self.bytes.push_back(bytes);
+    /// A header that `encode` writes, or something else that is no payload; `payload_length` bytes of that follow.
+    pub(super) fn header(
+        &mut self,
+        encode: impl FnOnce(&mut Writer) -> Result<(), EncodeError>,
+        payload_length: u64,
+    ) -> Result<(), EncodeError> {
+        encode(&mut self.packed)?;
         self.payload_left = payload_length;
+        self.seal_if(PACK);
+        Ok(())
     }
 
     pub(super) fn payload(&mut self, part: Bytes) -> Result<(), PublicationError> {
         let left = self.payload_left.checked_sub(part.len() as u64);
         self.payload_left = left.ok_or(misused("the payload is longer than the header says"))?;
-        if !part.is_empty() {
+        if part.len() <= PACKED {
+            self.packed.bytes(&part);
+            self.seal_if(PACK);
+        } else {
+            self.seal_if(1);
             self.bytes.push_back(part);
         }
         Ok(())
+    }
+
+    /// Everything, in pieces.
+    fn pieces(&mut self) -> &mut VecDeque<Bytes> {
+        self.seal_if(1);
+        &mut self.bytes
+    }
+
+    /// Makes a piece of what is packed if that is so many bytes.
+    fn seal_if(&mut self, bytes: usize) {
+        if self.packed.len() >= bytes {
+            self.bytes.push_back(self.packed.take());
+        }
     }
 }
 
@@ -105,7 +138,7 @@ impl SentStream {
             return Ok(());
         }
         let written = {
-            let mut write = pin!(self.cell.write_all(&mut pending.bytes));
+            let mut write = pin!(self.cell.write_all(pending.pieces()));
             match poll_once(write.as_mut()).await {
                 Some(written) => written,
                 None => {
@@ -122,11 +155,11 @@ impl SentStream {
     }
 
     /// Leaves the stream to a task that sends the rest, ends it and awaits the acknowledgement.
-    pub(super) fn finish(mut self, rest: Pending) {
+    pub(super) fn finish(mut self, mut rest: Pending) {
         let shared = self.shared.clone();
         shared.handle(Input::DataWaits { stream: self.id });
         shared.spawn(async move {
-            match self.cell.see_off(rest.bytes).await {
+            match self.cell.see_off(std::mem::take(rest.pieces())).await {
                 Ok(()) => self.settle(StreamEnd::Finished),
                 Err(broken) => drop(self.broken(broken)),
             }

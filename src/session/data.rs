@@ -18,8 +18,8 @@ use moqingbird_wire::stream::{Gaps, check_sent};
 
 use super::facts::Fact;
 use super::requests::{Body, Stage};
+use super::sent::SentStream;
 use super::timers::Timer;
-use super::tracks::SentStream;
 use super::witness::rare;
 use super::{
     Checked, Config, Direction, Event, Instant, Misuse, Output, Session, StreamId, SubscriptionState,
@@ -397,7 +397,7 @@ impl Session {
         let Some(id) = self.tracks.sent.remove(&stream) else { return Ok(()) };
         self.timers.clear(Timer::Delivery(stream));
         if let Some(sending) = self.requests.sending(id) {
-            sending.streams.remove(&stream);
+            sending.streams.remove(stream);
         }
         self.served(id)?;
         self.try_finish(id)
@@ -422,7 +422,7 @@ impl Session {
             self.requests.remember_withdrawn(id);
         }
         if let Body::Sending(sending) = open.body {
-            for stream in sending.streams.into_keys() {
+            for stream in sending.streams.into_ids() {
                 self.tracks.sent.remove(&stream);
                 self.timers.clear(Timer::Delivery(stream));
                 self.reset_stream(stream);

@@ -21,7 +21,7 @@ impl Session {
         let Some(&id) = self.tracks.sent.get(&stream) else { return };
         let Some(sending) = self.requests.sending(id) else { return };
         let timeout = sending.state.delivery_timeout;
-        let Some(sent) = sending.streams.get_mut(&stream) else { return };
+        let Some(sent) = sending.streams.get_mut(stream) else { return };
         let since = *sent.waits_since.get_or_insert(now);
         self.set_deadline(stream, since, timeout);
     }
@@ -30,7 +30,7 @@ impl Session {
     pub(super) fn data_taken(&mut self, stream: StreamId) {
         self.timers.clear(Timer::Delivery(stream));
         if let Some(&id) = self.tracks.sent.get(&stream)
-            && let Some(sent) = self.requests.sending(id).and_then(|it| it.streams.get_mut(&stream))
+            && let Some(sent) = self.requests.sending(id).and_then(|it| it.streams.get_mut(stream))
         {
             sent.waits_since = None;
         }

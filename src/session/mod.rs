@@ -54,6 +54,7 @@ mod output;
 mod priority;
 mod replies;
 mod requests;
+mod sent;
 mod setup;
 mod time;
 mod timers;

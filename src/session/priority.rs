@@ -40,6 +40,11 @@ pub fn order(
     i32::try_from(place as i64 + i64::from(i32::MIN)).unwrap_or(i32::MAX).min(i32::MAX - 1)
 }
 
+/// Whether a group can be placed exactly from `base`.
+pub(super) const fn in_reach(base: u64, group: u64) -> bool {
+    group >= base && group - base <= GROUPS
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use moqingbird_wire::model::{
     FullTrackName, GroupOrder, Location, Publish, PublishDone, PublishDoneCode, PublishOk, ReasonPhrase,
-    RequestId, RequestUpdate, SessionErrorCode, SubgroupId, Subscribe, SubscribeOk, SubscriptionFilter,
-    TrackAlias,
+    RequestId, RequestUpdate, SessionErrorCode, Subscribe, SubscribeOk, SubscriptionFilter, TrackAlias,
 };
 
 use super::facts::TrackFacts;
 use super::fetches::Joint;
+use super::sent::{SentStream, SentStreams};
 use super::{Checked, Config, Instant, StreamId, Violation, priority};
 
 /// How many aliases of ended subscriptions are remembered, so that late data is dropped at once.
@@ -92,6 +92,9 @@ impl Range {
     }
 }
 
+/// How many open streams let the base of their places lag one more group behind the oldest.
+const STREAMS_A_LAG: u64 = 8;
+
 /// A subscription by which we send.
 #[derive(Debug)]
 pub(super) struct Sending {
@@ -113,7 +116,7 @@ pub(super) struct Sending {
     /// The priority of what states none.
     pub(super) default_priority: u8,
     /// Our streams that have not settled.
-    pub(super) streams: BTreeMap<StreamId, SentStream>,
+    pub(super) streams: SentStreams,
     /// How many were ever opened.
     pub(super) opened: u64,
     /// From which the places of groups are measured.
@@ -164,15 +167,6 @@ impl NewGroups {
             self.outstanding = None;
         }
     }
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(super) struct SentStream {
-    pub(super) group: u64,
-    pub(super) subgroup: SubgroupId,
-    pub(super) publisher_priority: u8,
-    /// Since when objects on it wait for the transport.
-    pub(super) waits_since: Option<Instant>,
 }
 
 impl Sending {
@@ -229,7 +223,7 @@ impl Sending {
             joiners: Vec::new(),
             asked_order: None,
             default_priority: moqingbird_wire::model::DEFAULT_PRIORITY,
-            streams: BTreeMap::new(),
+            streams: SentStreams::default(),
             opened: 0,
             base_group: 0,
             finishing: None,
@@ -312,10 +306,18 @@ impl Sending {
 
     /// Measures the places of groups from the oldest open one, with this one. Says whether those of all streams have
     /// changed.
+    ///
+    /// Where many streams are open, the base may lag behind the oldest by a fraction of their number: to move it for
+    /// each would be work for each of them each time.
     pub(super) fn place(&mut self, group: u64) -> bool {
-        let base = self.streams.values().map(|stream| stream.group).fold(group, u64::min);
-        let before = std::mem::replace(&mut self.base_group, base);
-        base != before && !self.streams.is_empty()
+        let oldest = self.streams.oldest_group().map_or(group, |oldest| oldest.min(group));
+        let lag = oldest.checked_sub(self.base_group);
+        let open = self.streams.len() as u64;
+        if lag.is_some_and(|lag| lag <= open / STREAMS_A_LAG) && priority::in_reach(self.base_group, group) {
+            return false;
+        }
+        let before = std::mem::replace(&mut self.base_group, oldest);
+        oldest != before && !self.streams.is_empty()
     }
 
     pub(super) fn order(&self, stream: SentStream) -> i32 {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::subgroup_writer::written;
+use super::subgroup_writer::{appended, written};
 use super::{FetchCursor, check_sent};
 use crate::buf::Writer;
 use crate::draft::Draft;
@@ -45,6 +45,18 @@ impl FetchWriter {
     /// The draft cannot express the item; or it is an object that does not ascend in its group or whose extension headers
     /// make the track malformed (draft-14 §2.5, draft-16 §2.4.2). The stream then stands where it stood.
     pub fn item(&mut self, item: &FetchItem) -> Result<Bytes, EncodeError> {
+        let mut w = std::mem::take(&mut self.w);
+        let bytes = self.item_into(item, &mut w).map(|()| w.take());
+        self.w = w;
+        bytes
+    }
+
+    /// As [`FetchWriter::item`], behind what stands in `w`: for those who pack many small objects. On an error `w` is as
+    /// it was.
+    ///
+    /// # Errors
+    /// As [`FetchWriter::item`].
+    pub fn item_into(&mut self, item: &FetchItem, w: &mut Writer) -> Result<(), EncodeError> {
         if let FetchItem::Object(object) = item {
             let falls = |before: Location| {
                 object.location.group == before.group && object.location.object <= before.object
@@ -54,8 +66,8 @@ impl FetchWriter {
             }
             check_sent(self.draft, object.location, &object.extensions)?;
         }
-        let bytes = written(&mut self.w, |w| self.draft.encode_fetch_item(&self.cursor, item, w))?;
+        appended(w, |w| self.draft.encode_fetch_item(&self.cursor, item, w))?;
         self.cursor.advance(item);
-        Ok(bytes)
+        Ok(())
     }
 }

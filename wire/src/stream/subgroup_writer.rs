@@ -50,6 +50,19 @@ impl SubgroupWriter {
     /// The draft cannot express the object; its ID is not larger than the one before; its extension headers make the track
     /// malformed; or End of Group or End of Track has been written. The stream then stands where it stood.
     pub fn object(&mut self, object: &ObjectHeader) -> Result<Bytes, EncodeError> {
+        let mut w = std::mem::take(&mut self.w);
+        let bytes = self.object_into(object, &mut w).map(|()| w.take());
+        self.w = w;
+        bytes
+    }
+
+    /// As [`SubgroupWriter::object`], behind what stands in `w`: for those who pack many small objects. On an error `w` is
+    /// as it was.
+    ///
+    /// # Errors
+    /// As [`SubgroupWriter::object`].
+    #[inline]
+    pub fn object_into(&mut self, object: &ObjectHeader, w: &mut Writer) -> Result<(), EncodeError> {
         if self.closed {
             return Err(EncodeError::Inexpressible("object behind the end of its group"));
         }
@@ -57,11 +70,21 @@ impl SubgroupWriter {
             return Err(EncodeError::Inexpressible("Object ID that does not ascend"));
         }
         check_sent(self.draft, Location::new(self.header.group_id, object.object_id), &object.extensions)?;
-        let bytes = written(&mut self.w, |w| self.draft.encode_object(&self.cursor, object, w))?;
+        appended(w, |w| self.draft.encode_object(&self.cursor, object, w))?;
         self.cursor.advance(object.object_id);
         self.closed = matches!(object.status, ObjectStatus::EndOfGroup | ObjectStatus::EndOfTrack);
-        Ok(bytes)
+        Ok(())
     }
+}
+
+/// Has `encode` write behind what stands in `w`; on an error nothing of it remains.
+#[inline]
+pub(super) fn appended(
+    w: &mut Writer,
+    encode: impl FnOnce(&mut Writer) -> Result<(), EncodeError>,
+) -> Result<(), EncodeError> {
+    let start = w.len();
+    encode(w).inspect_err(|_| w.truncate(start))
 }
 
 /// What `encode` writes; on an error nothing of it remains in `w`.
@@ -69,11 +92,5 @@ pub(super) fn written(
     w: &mut Writer,
     encode: impl FnOnce(&mut Writer) -> Result<(), EncodeError>,
 ) -> Result<Bytes, EncodeError> {
-    match encode(w) {
-        Ok(()) => Ok(w.take()),
-        Err(error) => {
-            w.truncate(0);
-            Err(error)
-        }
-    }
+    appended(w, encode).map(|()| w.take())
 }
