@@ -17,7 +17,6 @@ pub(crate) trait Inlet: Send {
 }
 
 /// What a publisher has sent.
-#[expect(clippy::large_enum_variant, reason = "it is made and taken apart once a stream")]
 pub(crate) enum Arrival<S> {
     /// A stream.
     Stream(S),

@@ -363,6 +363,7 @@ pub(crate) async fn play_as_child(role: &str) -> Result<(), Error> {
             _ = stdin.read(&mut byte) => return Ok(()),
         }
     }
-    stdin.read(&mut byte).await?;
+    // Whatever comes, the scene is over.
+    let _ = stdin.read(&mut byte).await;
     Ok(())
 }

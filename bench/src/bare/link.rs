@@ -42,7 +42,7 @@ impl Side {
 #[derive(Clone, Debug)]
 pub(crate) enum Connection {
     Quic(quinn::Connection),
-    Web(web_transport_quinn::Session),
+    Web(Box<web_transport_quinn::Session>),
 }
 
 /// A listening port.
@@ -123,7 +123,7 @@ impl Listener {
             Transport::WebTransport => {
                 let request = web_transport_quinn::Request::accept(connection).await?;
                 let name = request.url.path().trim_start_matches('/').to_owned();
-                (name, Connection::Web(request.ok().await?))
+                (name, Connection::Web(Box::new(request.ok().await?)))
             }
         };
         let side = if name == Side::Publisher.name() { Side::Publisher } else { Side::Subscriber };
@@ -170,7 +170,9 @@ impl Connection {
             Transport::Quic => Self::Quic(connection),
             Transport::WebTransport => {
                 let url = Url::parse(&format!("https://{HOST}:{}/{}", address.port(), side.name()))?;
-                Self::Web(web_transport_quinn::Session::connect(connection, ConnectRequest::new(url)).await?)
+                let session =
+                    web_transport_quinn::Session::connect(connection, ConnectRequest::new(url)).await?;
+                Self::Web(Box::new(session))
             }
         })
     }
