@@ -13,8 +13,8 @@ use crate::backoff::Backoff;
 use crate::log::EventLog;
 use crate::session::{Closed, Config, Side};
 use crate::transport::{
-    self, Accepted, BindError, CertificateHash, ConnectError, ConnectOptions, Connected, Seen, ServerOptions,
-    ServerUrl, TransportKind,
+    self, Accepted, BindError, CertificateHash, ConnectError, ConnectOptions, Connected, Seen,
+    ServerCertificate, ServerOptions, ServerUrl, TransportKind,
 };
 
 /// How a client connects, and what it says at the start.
@@ -166,6 +166,15 @@ impl Server {
         self.listener.certificate_sha256()
     }
 
+    /// Shows newcomers this certificate from now on, read anew if it is in files; sessions that there are go on. Its
+    /// SHA-256 is given.
+    ///
+    /// # Errors
+    /// The certificate cannot be used: the old one stays.
+    pub fn show_certificate(&self, certificate: &ServerCertificate) -> Result<CertificateHash, BindError> {
+        self.listener.show(certificate)
+    }
+
     /// The next client, its handshake not yet begun; `None` once the server is closed. Cancel-safe.
     pub async fn accept(&self) -> Option<Incoming> {
         let incoming = self.listener.accept().await?;
@@ -205,6 +214,27 @@ impl Incoming {
     pub fn with_implementation(mut self, name: impl Into<Bytes>) -> Self {
         self.session.implementation = Some(name.into());
         self
+    }
+
+    /// Whether the client has shown, by an earlier token of ours, that it is at that address.
+    pub fn is_validated(&self) -> bool {
+        self.incoming.is_validated()
+    }
+
+    /// Has the client show that it is at its address (QUIC's Retry, RFC 9000 §8.1.2): it comes again, validated. This costs
+    /// no memory. One that is validated already is turned away.
+    pub fn retry(self) {
+        self.incoming.retry();
+    }
+
+    /// Turns the client away (CONNECTION_REFUSED).
+    pub fn refuse(self) {
+        self.incoming.refuse();
+    }
+
+    /// Forgets the client without a word, which costs least: it will try again for a while.
+    pub fn ignore(self) {
+        self.incoming.ignore();
     }
 
     /// Finishes the handshake and exchanges SETUP. To be awaited in a task of its own, so that a slow client holds up

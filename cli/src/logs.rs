@@ -4,6 +4,8 @@ use std::io::{self, IsTerminal};
 
 use tracing_subscriber::EnvFilter;
 
+use crate::redact;
+
 /// How much a subcommand says of itself.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
 pub(crate) struct Verbosity {
@@ -15,22 +17,38 @@ pub(crate) struct Verbosity {
 impl Verbosity {
     /// Starts logging as the user asked.
     pub(crate) fn start(self) {
-        start(match self.verbose {
+        start(self.filter());
+    }
+
+    /// As [`Verbosity::start`], a JSON object a line.
+    pub(crate) fn start_json(self) {
+        start_json(self.filter());
+    }
+
+    const fn filter(self) -> &'static str {
+        match self.verbose {
             // The crate warns of every session that its peer closes.
             0 => "warn,moqt=info,web_transport_quinn=error",
             1 => "info,moqt=debug,moqingbird=debug,moqingbird_relay=debug",
             _ => "trace",
-        });
+        }
     }
 }
 
 /// Starts logging by a filter, unless `RUST_LOG` has one.
 pub(crate) fn start(filter: &str) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(filter));
     tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
+        .with_env_filter(chosen(filter))
+        .with_writer(redact::Stderr)
         .with_ansi(io::stderr().is_terminal())
         .with_target(false)
         .init();
+}
+
+fn start_json(filter: &str) {
+    tracing_subscriber::fmt().json().with_env_filter(chosen(filter)).with_writer(redact::Stderr).init();
+}
+
+fn chosen(filter: &str) -> EnvFilter {
+    EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(filter))
 }

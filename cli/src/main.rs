@@ -22,6 +22,7 @@ mod publish;
 mod publisher;
 mod received;
 mod receiver;
+mod redact;
 mod relay;
 mod signals;
 mod sink;
@@ -30,6 +31,7 @@ mod status;
 mod subscribe;
 mod target;
 mod timestamp;
+mod token;
 mod version;
 
 use std::process::ExitCode;
@@ -54,7 +56,8 @@ Examples, each in a terminal of its own:
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Relay(relay::Args),
+    Relay(Box<relay::Args>),
+    Token(token::Args),
     Pub(publish::Args),
     Sub(subscribe::Args),
     Fetch(fetch::Args),
@@ -79,7 +82,8 @@ fn run(command: Command) -> Outcome {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let outcome = runtime.block_on(async {
         match command {
-            Command::Relay(args) => relay::run(args).await,
+            Command::Relay(args) => relay::run(*args).await,
+            Command::Token(args) => token::run(args),
             Command::Pub(args) => publish::run(args).await,
             Command::Sub(args) => subscribe::run(args).await,
             Command::Fetch(args) => fetch::run(args).await,

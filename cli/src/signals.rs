@@ -43,3 +43,34 @@ impl Signals {
         }
     }
 }
+
+/// Listens for the signal that asks for settings to be read anew, where the system has it.
+#[derive(Debug)]
+pub(crate) struct Reload {
+    #[cfg(unix)]
+    hangup: Signal,
+}
+
+impl Reload {
+    #[cfg(unix)]
+    pub(crate) fn listen() -> io::Result<Self> {
+        Ok(Self { hangup: signal(SignalKind::hangup())? })
+    }
+
+    /// Waits for it.
+    #[cfg(unix)]
+    pub(crate) async fn asked(&mut self) {
+        self.hangup.recv().await;
+    }
+
+    #[cfg(not(unix))]
+    pub(crate) fn listen() -> io::Result<Self> {
+        Ok(Self {})
+    }
+
+    /// Waits for it.
+    #[cfg(not(unix))]
+    pub(crate) async fn asked(&mut self) {
+        std::future::pending().await
+    }
+}

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use moqingbird::track::TrackOptions;
 
+use crate::admission::{Limits, Retry};
 use crate::auth::{AllowAll, Authorizer};
 
 /// How a relay behaves.
@@ -26,6 +27,10 @@ pub struct RelayOptions {
     pub hold: Duration,
     /// Who may do what. Default: everybody everything ([`AllowAll`]).
     pub authorizer: Arc<dyn Authorizer>,
+    /// How many sessions and namespaces there may be.
+    pub limits: Limits,
+    /// Whether newcomers have to show that they are at their address.
+    pub retry: Retry,
 }
 
 impl Default for RelayOptions {
@@ -37,6 +42,8 @@ impl Default for RelayOptions {
             linger: Duration::from_secs(1),
             hold: Duration::ZERO,
             authorizer: Arc::new(AllowAll),
+            limits: Limits::default(),
+            retry: Retry::default(),
         }
     }
 }

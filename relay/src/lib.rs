@@ -28,6 +28,7 @@
 //! subscribers go on with that publisher's objects; otherwise they are told PUBLISH_DONE: with the publisher's own code
 //! if it gave one, otherwise with INTERNAL_ERROR.
 
+mod admission;
 pub mod auth;
 mod bridge;
 mod config;
@@ -39,8 +40,11 @@ mod past;
 mod ranges;
 mod relay;
 mod session;
+mod stats;
 mod tree;
 mod upstream;
 
+pub use admission::{Limits, Retry};
 pub use config::RelayOptions;
 pub use relay::Relay;
+pub use stats::Refusals;

@@ -15,7 +15,7 @@ use crate::core::{Link, Path, RelayId};
 /// Between the name of the implementation and the relay's number.
 const MARK: &str = " relay ";
 /// The type of the token that tells a path: agreed out of band, as the drafts have it.
-const TOKEN_TYPE: u64 = 0x6d6f_7172;
+pub(crate) const TOKEN_TYPE: u64 = 0x6d6f_7172;
 /// No path is longer; what claims to be is none.
 const MAX_HOPS: usize = 64;
 

@@ -13,12 +13,14 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
+use crate::admission::{Admission, Verdict};
 use crate::auth::{Access, Operation};
 use crate::config::RelayOptions;
 use crate::core::{self, Action, Core, Input, Path, PeerId, Policy, RelayId, RequestKey, TrackKey};
 use crate::fanout::Fanout;
 use crate::links;
 use crate::session::{self, Answer, NamespaceChange};
+use crate::stats::Refusals;
 
 /// A relay. Clones are the same relay.
 #[derive(Clone, Debug)]
@@ -32,7 +34,8 @@ impl Relay {
         let id = links::random_id();
         let policy = Policy { linger: !options.linger.is_zero(), hold: !options.hold.is_zero() };
         let state = Mutex::new(State::new(Core::new(id, policy)));
-        Self { shared: Arc::new(Shared { id, options, state }) }
+        let admission = Admission::new(options.limits, options.retry);
+        Self { shared: Arc::new(Shared { id, options, admission, state }) }
     }
 
     /// Serves every session that comes to `server`, until the server is closed and all sessions have ended. Dropping
@@ -44,9 +47,22 @@ impl Relay {
                 incoming = server.accept() => {
                     let Some(incoming) = incoming else { break };
                     let incoming = incoming.with_implementation(links::implementation(self.shared.id));
+                    let mut ticket = match self.shared.admission.judge(&incoming) {
+                        Verdict::Enter(ticket) => ticket,
+                        Verdict::Retry => {
+                            incoming.retry();
+                            continue;
+                        }
+                        Verdict::Refuse => {
+                            incoming.refuse();
+                            continue;
+                        }
+                    };
                     let relay = self.clone();
                     sessions.spawn(async move {
-                        match incoming.accept().await {
+                        let accepted = incoming.accept().await;
+                        ticket.established();
+                        match accepted {
                             Ok(session) => relay.serve(session).await,
                             Err(error) => tracing::info!(%error, "no session"),
                         }
@@ -70,14 +86,25 @@ impl Relay {
         tracing::info!(remote = ?session.remote_address(), end = ?session.close_reason(), "a session has ended");
     }
 
-    /// Asks every peer to leave (GOAWAY): to `new_session_uri`, or to the same place if that is empty. Sessions last
-    /// until the peers have left, or [`Relay::close`].
+    /// Lets nobody in any more, and asks every peer to leave (GOAWAY): to `new_session_uri`, or to the same place if that
+    /// is empty. Sessions last until the peers have left, or [`Relay::close`].
     pub fn shutdown(&self, new_session_uri: &str) {
+        self.shared.admission.close();
         for session in self.sessions() {
             if let Err(error) = session.go_away(new_session_uri) {
                 tracing::debug!(%error, "no GOAWAY");
             }
         }
+    }
+
+    /// Waits until no session is left of those that came by [`Relay::run`].
+    pub async fn empty(&self) {
+        self.shared.admission.empty().await;
+    }
+
+    /// How many newcomers were not let in.
+    pub fn refusals(&self) -> Refusals {
+        self.shared.admission.refusals()
     }
 
     /// Closes every session.
@@ -103,6 +130,7 @@ impl Relay {
 pub(crate) struct Shared {
     pub(crate) id: RelayId,
     pub(crate) options: RelayOptions,
+    pub(crate) admission: Admission,
     state: Mutex<State>,
 }
 

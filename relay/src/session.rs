@@ -61,8 +61,12 @@ pub(crate) async fn serve(shared: Arc<Shared>, session: Session, link: Option<Li
         }
     };
     let peer = shared.join(session.clone(), Arc::clone(&access));
-    let guard = Guard { shared, session, access, peer };
-    let Guard { shared, session, access, peer } = &guard;
+    let max_namespaces = match link {
+        Some(_) => usize::MAX,
+        None => shared.admission.limits().namespaces_per_session,
+    };
+    let guard = Guard { shared, session, access, peer, max_namespaces };
+    let Guard { shared, session, access, peer, .. } = &guard;
     if let Some(link) = link.or_else(|| links::of_peer(session.peer_setup())) {
         shared.is_relay(*peer, link);
     }
@@ -100,6 +104,7 @@ struct Guard {
     session: Session,
     access: Arc<Access>,
     peer: PeerId,
+    max_namespaces: usize,
 }
 
 impl Guard {
@@ -114,6 +119,11 @@ impl Guard {
                 requests.spawn(publish(shared, peer, request, until));
             }
             IncomingRequest::PublishNamespace(request) => {
+                let limit = self.max_namespaces;
+                if self.access.count(Operation::PublishNamespace) >= limit {
+                    let reason = format!("a session may announce {limit} namespaces here at a time");
+                    return request.reject(RequestError::new(RequestErrorCode::Uninterested, reason));
+                }
                 let namespace = request.request().namespace.clone();
                 let used = self.access.uses(Operation::PublishNamespace, namespace, until);
                 requests.spawn(publish_namespace(shared, peer, request, until, used));

@@ -482,7 +482,9 @@ impl Shared {
             }
             Event::Revoked { id, error } => state.end(id, End::Revoked(error)),
             Event::GoAway { new_session_uri } => {
-                tracing::info!(uri = %String::from_utf8_lossy(&new_session_uri), "the peer asks us to leave");
+                // Behind the question mark there may be a token.
+                let shown = new_session_uri.split(|byte| *byte == b'?').next().unwrap_or_default();
+                tracing::info!(uri = %String::from_utf8_lossy(shown), "the peer asks us to leave");
                 self.goaway.send_replace(Some(new_session_uri));
             }
             Event::Closed(closed) => self.ended(state, closed),

@@ -16,10 +16,10 @@ pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// One stream may run 8 MiB ahead of its reader: 100 ms at 640 Mbit/s.
 const STREAM_WINDOW: u32 = 8 * 1024 * 1024;
 /// All streams together: also the most memory that a peer can make us hold in unread data.
-const CONNECTION_WINDOW: u32 = 16 * 1024 * 1024;
+pub(super) const CONNECTION_WINDOW: u32 = 16 * 1024 * 1024;
 /// A subgroup is a stream, and a sender with many tracks keeps many open; credit returns only when a stream has been read to
 /// its end, so quinn's 100 would stall a session whose reader is briefly behind.
-const UNI_STREAMS: u32 = 10_000;
+pub(super) const UNI_STREAMS: u32 = 10_000;
 /// Requests of newer drafts are bidirectional streams, a request each.
 const BIDI_STREAMS: u32 = 1_000;
 /// Unread datagrams beyond this push the oldest out.
@@ -31,8 +31,29 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Often enough that a few lost packets do not end a quiet session, and that a NAT keeps its binding.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
 
+/// How many clients may wait to be accepted.
+pub(super) const WAITING: usize = 1024;
+/// What is held of each client that waits, behind its first packet; nobody who speaks TLS sends so much before the answer.
+pub(super) const WAITING_BYTES: u64 = 64 * 1024;
+/// What is held of all of them together.
+pub(super) const ALL_WAITING_BYTES: u64 = 16 * 1024 * 1024;
+
 /// quinn's settings.
 pub(super) fn transport() -> Arc<TransportConfig> {
+    Arc::new(base())
+}
+
+/// A server's, with limits of its own for each client.
+pub(super) fn server_transport(max_streams: u32, max_unread_bytes: u32) -> Arc<TransportConfig> {
+    let mut config = base();
+    config
+        .max_concurrent_uni_streams(max_streams.into())
+        .receive_window(max_unread_bytes.into())
+        .stream_receive_window(STREAM_WINDOW.min(max_unread_bytes).into());
+    Arc::new(config)
+}
+
+fn base() -> TransportConfig {
     let mut config = TransportConfig::default();
     config
         .stream_receive_window(STREAM_WINDOW.into())
@@ -45,7 +66,7 @@ pub(super) fn transport() -> Arc<TransportConfig> {
         .max_idle_timeout(Some(idle_timeout()))
         .keep_alive_interval(Some(KEEP_ALIVE))
         .congestion_controller_factory(Arc::new(quinn::congestion::CubicConfig::default()));
-    Arc::new(config)
+    config
 }
 
 fn idle_timeout() -> IdleTimeout {

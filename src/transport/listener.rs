@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -32,6 +32,13 @@ pub struct ServerOptions {
     /// The size asked of the system for each socket's buffer in each direction, in bytes; 4 MiB by default. The system may
     /// grant less.
     pub socket_buffer: usize,
+    /// How many data streams each client may have open at a time; 10,000 by default.
+    pub max_streams: u32,
+    /// How many bytes of each client are held that nobody has read yet; 16 MiB by default. It is also the most that a
+    /// client sends within one round trip.
+    pub max_unread_bytes: u32,
+    /// How many clients may wait for [`Server::accept`](crate::Server::accept); 1,024 by default. Further ones are refused.
+    pub max_waiting: usize,
 }
 
 impl Default for ServerOptions {
@@ -42,6 +49,9 @@ impl Default for ServerOptions {
             certificate: ServerCertificate::default(),
             handshake_timeout: config::HANDSHAKE_TIMEOUT,
             socket_buffer: config::SOCKET_BUFFER,
+            max_streams: config::UNI_STREAMS,
+            max_unread_bytes: config::CONNECTION_WINDOW,
+            max_waiting: config::WAITING,
         }
     }
 }
@@ -51,21 +61,29 @@ impl Default for ServerOptions {
 pub(crate) struct Listener {
     endpoints: Vec<quinn::Endpoint>,
     addresses: Vec<SocketAddr>,
-    certificate: CertificateHash,
+    shown: Mutex<Shown>,
     versions: Arc<[Version]>,
     handshake_timeout: Duration,
+}
+
+/// What newcomers are shown.
+#[derive(Debug)]
+struct Shown {
+    config: quinn::ServerConfig,
+    certificate: CertificateHash,
 }
 
 impl Listener {
     /// Binds every address. Must be called within a Tokio runtime.
     pub(crate) fn bind(options: &ServerOptions) -> Result<Self, BindError> {
-        let (key, certificate) = options.certificate.load().map_err(BindError::Certificate)?;
         let versions = negotiate::newest_first(&options.versions);
-        let mut protocols = negotiate::names(&versions);
-        protocols.push(web::ALPN);
-        let tls = tls::server(&protocols, key).map_err(|error| BindError::Tls(error.to_string()))?;
+        let (tls, certificate) = tls(&versions, &options.certificate)?;
         let mut config = quinn::ServerConfig::with_crypto(tls);
-        config.transport_config(config::transport());
+        config.transport_config(config::server_transport(options.max_streams, options.max_unread_bytes));
+        config
+            .max_incoming(options.max_waiting)
+            .incoming_buffer_size(config::WAITING_BYTES)
+            .incoming_buffer_size_total(config::ALL_WAITING_BYTES);
 
         let mut endpoints = Vec::new();
         let mut addresses = Vec::new();
@@ -80,7 +98,24 @@ impl Listener {
             return Err(BindError::NoAddress);
         }
         let (versions, handshake_timeout) = (versions.into(), options.handshake_timeout);
-        Ok(Self { endpoints, addresses, certificate, versions, handshake_timeout })
+        let shown = Mutex::new(Shown { config, certificate });
+        Ok(Self { endpoints, addresses, shown, versions, handshake_timeout })
+    }
+
+    /// Shows newcomers another certificate. Connections that there are keep the old one.
+    pub(crate) fn show(&self, certificate: &ServerCertificate) -> Result<CertificateHash, BindError> {
+        let (tls, hash) = tls(&self.versions, certificate)?;
+        let mut shown = self.shown();
+        shown.config.crypto = tls;
+        shown.certificate = hash;
+        for endpoint in &self.endpoints {
+            endpoint.set_server_config(Some(shown.config.clone()));
+        }
+        Ok(hash)
+    }
+
+    fn shown(&self) -> MutexGuard<'_, Shown> {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The bound addresses, in the order of the options, with the ports that the system chose.
@@ -90,7 +125,7 @@ impl Listener {
 
     /// The SHA-256 of the server's certificate.
     pub(crate) fn certificate_sha256(&self) -> CertificateHash {
-        self.certificate
+        self.shown().certificate
     }
 
     /// The next client at any of the addresses, its handshake not yet begun; `None` once closed. Cancel-safe.
@@ -134,6 +169,17 @@ impl Listener {
     }
 }
 
+fn tls(
+    versions: &[Version],
+    certificate: &ServerCertificate,
+) -> Result<(Arc<quinn::crypto::rustls::QuicServerConfig>, CertificateHash), BindError> {
+    let (key, hash) = certificate.load().map_err(BindError::Certificate)?;
+    let mut protocols = negotiate::names(versions);
+    protocols.push(web::ALPN);
+    let tls = tls::server(&protocols, key).map_err(|error| BindError::Tls(error.to_string()))?;
+    Ok((tls, hash))
+}
+
 impl Drop for Listener {
     fn drop(&mut self) {
         // The sockets stay for the connections that they carry; without this, newcomers would queue up unseen.
@@ -167,6 +213,27 @@ impl Incoming {
     /// Where the client is.
     pub(crate) fn remote_address(&self) -> SocketAddr {
         self.incoming.remote_address()
+    }
+
+    /// Whether the client has shown that it is where it says.
+    pub(crate) fn is_validated(&self) -> bool {
+        self.incoming.remote_address_validated()
+    }
+
+    /// Has the client show that it is where it says, by coming again with what it is sent now. False: it has shown it,
+    /// and is dropped.
+    pub(crate) fn retry(self) -> bool {
+        self.incoming.retry().is_ok()
+    }
+
+    /// Turns the client away.
+    pub(crate) fn refuse(self) {
+        self.incoming.refuse();
+    }
+
+    /// Forgets the client without a word.
+    pub(crate) fn ignore(self) {
+        self.incoming.ignore();
     }
 
     /// Finishes the handshake. Each client has a future of its own, so that a slow one holds up nobody.

@@ -12,7 +12,9 @@ const DEFAULT_PORT: u16 = 443;
 
 /// A server's URL: `moqt://host[:port][/path][?query]` is raw QUIC, `https://host[:port]/path[?query]` is WebTransport. The
 /// port is 443 where none is given.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+///
+/// Shown, as in logs and errors, it has no query, since that is where tokens are; [`ServerUrl::path`] has it.
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct ServerUrl {
     url: Url,
     transport: TransportKind,
@@ -60,7 +62,16 @@ impl ServerUrl {
 
 impl fmt::Display for ServerUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.url.fmt(f)
+        match self.url.as_str().split_once('?') {
+            Some((shown, _)) => write!(f, "{shown}?.."),
+            None => f.write_str(self.url.as_str()),
+        }
+    }
+}
+
+impl fmt::Debug for ServerUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ServerUrl({self})")
     }
 }
 
@@ -134,6 +145,14 @@ mod tests {
         assert_eq!((url.scheme(), url.host(), url.port()), ("moqt", "relay.example", 4443));
         assert_eq!(url.path(), "/live?token=a");
         assert_eq!(url.authority(), "relay.example:4443");
+    }
+
+    #[test]
+    fn a_query_is_not_shown() {
+        let url = parse("moqt://relay.example:4443/live?token=secret");
+        assert_eq!(url.to_string(), "moqt://relay.example:4443/live?..");
+        assert_eq!(format!("{url:?}"), "ServerUrl(moqt://relay.example:4443/live?..)");
+        assert_eq!(parse("https://relay.example/moq").to_string(), "https://relay.example/moq");
     }
 
     #[test]

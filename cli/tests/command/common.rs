@@ -63,7 +63,11 @@ pub(crate) struct Running {
 
 impl Running {
     pub(crate) fn start(args: &[&str]) -> Self {
-        Self { child: moqt(args).spawn().unwrap() }
+        Self::spawn(moqt(args))
+    }
+
+    pub(crate) fn spawn(mut command: Command) -> Self {
+        Self { child: command.spawn().unwrap() }
     }
 
     pub(crate) fn start_with_stdin(args: &[&str]) -> Self {

@@ -14,4 +14,6 @@ mod mlog;
 mod offers;
 mod probe;
 mod program;
+mod relay_settings;
 mod stats;
+mod token;

@@ -144,6 +144,11 @@ impl Access {
         InUse { access: Arc::clone(self), number }
     }
 
+    /// How many namespaces the peer uses in this way.
+    pub(crate) fn count(&self, by: Operation) -> usize {
+        self.allowed().entries.iter().filter(|(_, operation, ..)| *operation == by).count()
+    }
+
     /// Until when the peer may do what follows from a namespace that it uses: be subscribed to below one that it announces,
     /// be offered tracks below one that it listens to.
     pub(crate) fn below(&self, by: Operation, namespace: &TrackNamespace) -> Until {

@@ -5,6 +5,8 @@ use std::fmt;
 use bytes::Bytes;
 use moqingbird::wire::model::AuthorizationToken;
 
+use crate::links;
+
 /// The keys of a URL's query whose values are tokens.
 const QUERY_KEYS: [&str; 2] = ["token", "jwt"];
 
@@ -19,7 +21,7 @@ pub struct Token {
 }
 
 impl Token {
-    /// Tokens of a message, whose aliases the session has resolved.
+    /// Tokens of a message, whose aliases the session has resolved; without what relays tell each other in that form.
     pub(super) fn of_message(tokens: &[AuthorizationToken]) -> Vec<Self> {
         let value = |token: &AuthorizationToken| match token {
             AuthorizationToken::UseValue { token_type, value }
@@ -28,7 +30,7 @@ impl Token {
             }
             AuthorizationToken::UseAlias { .. } | AuthorizationToken::Delete { .. } => None,
         };
-        tokens.iter().filter_map(value).collect()
+        tokens.iter().filter_map(value).filter(|token| token.token_type != links::TOKEN_TYPE).collect()
     }
 
     /// Tokens in the query of a path: `/live?token=..`. Percent-encoding is taken as it is, since no token needs it.

@@ -218,3 +218,79 @@ async fn a_client_can_wait_until_its_last_packets_have_left() {
         assert_eq!(within(server.closed()).await, Lost::Peer { code: 0x2, reason: "bye".to_owned() });
     }
 }
+
+#[tokio::test]
+async fn a_client_may_have_to_show_where_it_is() {
+    let listener = server_of(&[]);
+    let url = format!("moqt://{}", listener.local_addrs()[0]).parse().unwrap();
+    let accept = async {
+        let first = listener.accept().await.unwrap();
+        assert!(!first.is_validated());
+        assert!(first.retry());
+        let second = listener.accept().await.unwrap();
+        assert!(second.is_validated());
+        second.handshake().await
+    };
+    let options = trusting(&listener);
+    let (connected, accepted) = within(async { tokio::join!(connect(&url, &options), accept) }).await;
+    assert!(connected.is_ok() && accepted.is_ok());
+}
+
+#[tokio::test]
+async fn a_client_that_is_turned_away_hears_it_at_once() {
+    let listener = server_of(&[]);
+    let url = format!("moqt://{}", listener.local_addrs()[0]).parse().unwrap();
+    let refuse = async { listener.accept().await.unwrap().refuse() };
+    let options = trusting(&listener);
+    let (connected, ()) = within(async { tokio::join!(connect(&url, &options), refuse) }).await;
+    let error = connected.unwrap_err().to_string();
+    assert!(error.contains("refused"), "{error}");
+}
+
+#[tokio::test]
+async fn a_new_certificate_is_shown_to_newcomers_alone() {
+    let listener = server_of(&[]);
+    let old = trusting(&listener);
+    let (connected, accepted) = meet(&listener, TransportKind::Quic, &old).await;
+    let (client, server) = (connected.unwrap().connection, accepted.unwrap().connection);
+    let before = listener.certificate_sha256();
+    let hash = listener.show(&ServerCertificate::Development).unwrap();
+    assert_ne!(hash, before);
+    assert_eq!(listener.certificate_sha256(), hash);
+    for kind in [TransportKind::Quic, TransportKind::WebTransport] {
+        let (connected, accepted) = meet(&listener, kind, &trusting(&listener)).await;
+        assert!(connected.is_ok() && accepted.is_ok());
+    }
+    assert!(meet(&listener, TransportKind::Quic, &old).await.0.is_err());
+    within(async {
+        send_all(&mut client.open_uni().await.unwrap(), Bytes::from_static(b"on")).await;
+        assert_eq!(read_all(&mut server.accept_uni().await.unwrap()).await.unwrap(), b"on");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_certificate_that_cannot_be_used_leaves_the_old_one() {
+    let listener = server_of(&[]);
+    let before = listener.certificate_sha256();
+    let nothing = || Pem::Path("/nothing/there.pem".into());
+    let shown = listener.show(&ServerCertificate::Pem { chain: nothing(), key: nothing() });
+    assert!(matches!(shown, Err(BindError::Certificate(_))));
+    assert_eq!(listener.certificate_sha256(), before);
+    let (connected, _) = meet(&listener, TransportKind::Quic, &trusting(&listener)).await;
+    assert!(connected.is_ok());
+}
+
+#[tokio::test]
+async fn a_client_opens_no_more_streams_than_it_may() {
+    let options = ServerOptions { max_streams: 3, ..ServerOptions::default() };
+    let listener = Listener::bind(&options).unwrap();
+    let (connected, accepted) = meet(&listener, TransportKind::Quic, &trusting(&listener)).await;
+    let (client, _server) = (connected.unwrap().connection, accepted.unwrap().connection);
+    let mut streams = Vec::new();
+    for _ in 0..3 {
+        streams.push(within(client.open_uni()).await.unwrap());
+    }
+    let fourth = tokio::time::timeout(Duration::from_millis(100), client.open_uni()).await;
+    assert!(fourth.is_err());
+}
