@@ -1,5 +1,6 @@
 //! Chores of the project: `cargo xtask NAME`.
 
+mod api;
 mod fuzz;
 mod ledger;
 mod opinions;
@@ -13,6 +14,8 @@ use clap::Parser;
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 enum Chore {
+    /// List the public API of the library crates in api/, or check that the listing is true and its changes are told.
+    Api(api::Options),
     /// Count the drafts' rules that tests name, and check that the names are right.
     Ledger(ledger::Options),
     /// Fuzz a target with libFuzzer, or all of them one after another.
@@ -26,6 +29,7 @@ type Outcome = Result<(), String>;
 
 fn main() -> ExitCode {
     let outcome = match Chore::parse() {
+        Chore::Api(options) => api::run(&options),
         Chore::Ledger(options) => ledger::run(&options),
         Chore::Fuzz(options) => fuzz::run(&options),
         Chore::Opinions(options) => opinions::run(&options),
