@@ -90,3 +90,20 @@ fn every_test_that_the_ambiguity_log_names_exists() {
         assert!(defined, "AMBIGUITIES.md names {name}, which is no test");
     }
 }
+
+#[test]
+fn faults_are_planted_in_tests_only() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let manifests = fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path().join("Cargo.toml"));
+    for manifest in manifests.chain([root.join("Cargo.toml")]).filter(|manifest| manifest.is_file()) {
+        let text = fs::read_to_string(&manifest).unwrap();
+        let mut section = "";
+        for line in text.lines() {
+            if line.starts_with('[') {
+                section = line;
+            }
+            let lawful = ["[features]", "[dev-dependencies]"].contains(&section) || line.starts_with('#');
+            assert!(!line.contains("planted") || lawful, "{}: {line}", manifest.display());
+        }
+    }
+}

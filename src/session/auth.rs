@@ -66,6 +66,11 @@ impl TheirTokens {
         Self { cache: Cache::new(limit) }
     }
 
+    /// How much of the cache is taken.
+    pub(super) const fn bytes(&self) -> u64 {
+        self.cache.used
+    }
+
     /// The tokens of a message, or of SERVER_SETUP, by value. What is registered stays so whatever becomes of the message.
     pub(super) fn resolve(&mut self, tokens: &mut Vec<AuthorizationToken>) -> Checked {
         let mut values = Vec::with_capacity(tokens.len());

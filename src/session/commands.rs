@@ -4,7 +4,7 @@ use bytes::Bytes;
 use moqingbird_wire::EncodeError;
 use moqingbird_wire::model::{
     ErrorContext, GoAway, Message, PublishDoneCode, ReasonPhrase, Request, RequestError, RequestId,
-    SessionErrorCode,
+    SessionErrorCode, Target,
 };
 
 use super::fetches::Arrival;
@@ -134,8 +134,17 @@ impl Session {
         }
         let target = self.target(id, &announcement.namespace);
         let error = self.expressible(ErrorContext::PublishNamespaceCancel, error);
+        let alike = match &target {
+            Target::Namespace(namespace) => self.announced_as(false, namespace),
+            _ => Vec::new(),
+        };
         self.send(None, &Message::PublishNamespaceCancel { target, error })?;
         self.end(id);
+        for id in alike {
+            if self.requests.open.get(&id).is_some_and(|open| open.stage == Stage::Granted) {
+                self.announcement_gone(id);
+            }
+        }
         self.send_or_shut(now);
         Ok(())
     }

@@ -59,6 +59,9 @@ pub struct Config {
     pub setup_timeout: Duration,
     /// How long the peer may take to answer a request.
     pub response_timeout: Duration,
+    /// How long the stream of a FETCH may take after FETCH_OK: one that is reset before its header has arrived never comes,
+    /// and nothing tells of it.
+    pub fetch_stream_timeout: Duration,
     /// How long a stream or datagram of an unknown alias, or a request that came before SETUP, is held.
     pub held_timeout: Duration,
     /// How long counted streams are waited for after PUBLISH_DONE. If the subscription has a longer delivery timeout, that.
@@ -91,6 +94,7 @@ impl Default for Config {
             tap: false,
             setup_timeout: Duration::from_secs(10),
             response_timeout: Duration::from_secs(10),
+            fetch_stream_timeout: Duration::from_secs(30),
             held_timeout: Duration::from_secs(2),
             late_stream_timeout: Duration::from_secs(5),
             goaway_timeout: Duration::from_secs(30),

@@ -14,6 +14,7 @@ use moqingbird_wire::model::{
     Datagram, DatagramBody, Location, Message, ObjectStatus, Opening, PublishDone, RequestId, SubgroupHeader,
     SubgroupId, TrackAlias,
 };
+use moqingbird_wire::planted::{self, Fault};
 use moqingbird_wire::stream::{Gaps, check_sent};
 
 use super::facts::Fact;
@@ -71,6 +72,23 @@ impl Held {
         self.streams.is_empty() && self.datagrams.is_empty()
     }
 
+    pub(super) fn streams(&self) -> usize {
+        self.streams.len()
+    }
+
+    /// The memory that held streams keep.
+    pub(super) fn pinned(&self) -> usize {
+        self.streams.iter().map(|it| it.pinned).fold(0, usize::saturating_add)
+    }
+
+    pub(super) fn datagrams(&self) -> usize {
+        self.datagrams.len()
+    }
+
+    pub(super) const fn datagram_bytes(&self) -> usize {
+        self.bytes
+    }
+
     fn take_streams(&mut self, alias: TrackAlias) -> Vec<StreamId> {
         let taken = self.streams.iter().filter(|it| it.alias == alias).map(|it| it.stream).collect();
         self.streams.retain(|it| it.alias != alias);
@@ -79,7 +97,7 @@ impl Held {
 
     /// Whether there is room for another stream.
     fn has_room(&self, pinned: usize, config: &Config) -> bool {
-        let all = self.streams.iter().map(|it| it.pinned).fold(pinned, usize::saturating_add);
+        let all = self.pinned().saturating_add(pinned);
         self.streams.len() < config.max_held_streams && all <= config.max_held_bytes
     }
 
@@ -205,7 +223,8 @@ impl Session {
 
     /// The subscription of an alias is granted: what came before is its.
     pub(super) fn deliver_held(&mut self, now: Instant, alias: TrackAlias, id: RequestId) {
-        for stream in self.held.take_streams(alias) {
+        let forgotten = usize::from(planted::is(Fault::Hold));
+        for stream in self.held.take_streams(alias).into_iter().skip(forgotten) {
             self.timers.clear(Timer::HeldStream(stream));
             self.deliver(stream, id);
         }
@@ -266,7 +285,7 @@ impl Session {
         let Some(receiving) = self.requests.receiving(id).filter(|it| it.done.is_some()) else { return };
         if receiving.is_complete() {
             self.subscription_ended(now, id);
-        } else {
+        } else if !planted::is(Fault::Deadline) {
             let patience = self.config.late_stream_timeout.max(receiving.delivery_timeout());
             self.timers.set(Timer::LateStreams(id), now + patience);
         }
@@ -409,7 +428,8 @@ impl Session {
             return Ok(());
         };
         let Some((code, reason)) = sending.finishing.take() else { return Ok(()) };
-        let done = PublishDone { code, stream_count: sending.opened, reason };
+        let uncounted = u64::from(planted::is(Fault::Count));
+        let done = PublishDone { code, stream_count: sending.opened.saturating_sub(uncounted), reason };
         self.forget_sending(id)?;
         self.send(None, &Message::PublishDone { target: id, done })?;
         self.raise_limit()

@@ -211,12 +211,15 @@ impl Session {
         }
     }
 
-    /// Our FETCH was granted: it is over if its stream is.
-    pub(super) fn fetch_granted(&mut self, id: RequestId) {
-        if let Some(Open { body: Body::Fetching(fetching), .. }) = self.requests.open.get(&id)
-            && fetching.stream == Arrival::Ended
-        {
-            self.end(id);
+    /// Our FETCH was granted: it is over if its stream is. If that is still to come it must come in time.
+    pub(super) fn fetch_granted(&mut self, now: Instant, id: RequestId) {
+        let Some(Open { body: Body::Fetching(fetching), .. }) = self.requests.open.get(&id) else { return };
+        match fetching.stream {
+            Arrival::Awaited => self.timers.set(Timer::Answer(id), now + self.config.fetch_stream_timeout),
+            Arrival::Open(_) => {}
+            Arrival::Ended => {
+                self.end(id);
+            }
         }
     }
 

@@ -59,6 +59,10 @@ impl Lanes {
         self.open.insert(stream, Lane { role, assembler: Assembler::new(), finished: false });
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.open.len()
+    }
+
     /// Whether only the control stream is open.
     pub(super) fn is_idle(&self) -> bool {
         self.open.len() == usize::from(self.control.is_some())

@@ -46,6 +46,7 @@ mod error;
 mod expiry;
 mod facts;
 mod fetches;
+mod footprint;
 mod inbound;
 mod input;
 mod lanes;
@@ -69,6 +70,8 @@ pub use data::OpenedStream;
 pub use error::{Closed, Misuse};
 pub use facts::Fact;
 pub use fetches::{OpenedFetch, fetch_end};
+#[doc(hidden)]
+pub use footprint::Footprint;
 pub use input::{Input, Lost, StreamEnd, StreamId};
 pub use output::{Event, Output};
 pub use priority::order as sending_order;
@@ -253,7 +256,8 @@ impl Session {
             }
             Input::Timeout => Ok(()),
         };
-        if let Err(violation) = result.and_then(|()| self.expire(now)) {
+        // Requests may have ended in many ways: whichever it was, the peer is permitted others.
+        if let Err(violation) = result.and_then(|()| self.expire(now)).and_then(|()| self.raise_limit()) {
             self.shut(violation);
         }
     }
@@ -338,6 +342,7 @@ impl Session {
         self.requests.clear();
         self.tracks = Tracks::default();
         self.held = Held::default();
+        self.their_tokens = TheirTokens::new(0);
         self.timers = Timers::default();
         self.event(Event::Closed(closed));
     }

@@ -153,7 +153,7 @@ impl Session {
         Ok(())
     }
 
-    fn namespaces_known(&self) -> usize {
+    pub(super) fn namespaces_known(&self) -> usize {
         self.prefixes(true).map(|(_, it)| it.known.len()).sum()
     }
 
@@ -175,15 +175,41 @@ impl Session {
     /// PUBLISH_NAMESPACE_DONE.
     pub(super) fn announcement_withdrawn(&mut self, target: &Target) -> Checked {
         for id in self.named(false, RequestKind::PublishNamespace, target)? {
-            let Some(Open { body: Body::Announcement(announcement), .. }) = self.end(id) else { continue };
-            match announcement.prefix {
-                Some(prefix) => {
-                    self.namespace_went(prefix, announcement.namespace);
-                }
-                None => self.event(Event::Cancelled { id }),
-            }
+            self.announcement_gone(id);
         }
         self.raise_limit()
+    }
+
+    /// A namespace that the peer published is over.
+    pub(super) fn announcement_gone(&mut self, id: RequestId) {
+        let Some(Open { body: Body::Announcement(announcement), .. }) = self.end(id) else { return };
+        match announcement.prefix {
+            Some(prefix) => {
+                self.namespace_went(prefix, announcement.namespace);
+            }
+            None => self.event(Event::Cancelled { id }),
+        }
+    }
+
+    /// The announcements of one side and namespace that have been said: where a draft withdraws them by their namespace, they
+    /// end together.
+    pub(super) fn announced_as(&self, ours: bool, namespace: &TrackNamespace) -> Vec<RequestId> {
+        let target = Target::Namespace(namespace.clone());
+        self.named(ours, RequestKind::PublishNamespace, &target).unwrap_or_default()
+    }
+
+    /// An announcement of ours has been withdrawn by its namespace: these end with it.
+    pub(super) fn withdrawn_alike(&mut self, alike: Vec<RequestId>) {
+        for id in alike {
+            if self.requests.open.get(&id).is_some_and(|open| open.stage == Stage::Asked) {
+                self.requests.remember_withdrawn(id);
+            }
+            if !self.announcement_ended(id) {
+                let reason = "another announcement of the namespace was withdrawn";
+                let error = RequestError::new(RequestErrorCode::Uninterested, reason);
+                self.event(Event::Revoked { id, error });
+            }
+        }
     }
 
     /// What the peer says on the stream of our SUBSCRIBE_NAMESPACE: its answer, and then namespaces.
@@ -298,6 +324,10 @@ impl Session {
     /// PUBLISH_NAMESPACE_CANCEL.
     pub(super) fn announcement_revoked(&mut self, target: &Target, error: RequestError) -> Checked {
         for id in self.named(true, RequestKind::PublishNamespace, target)? {
+            // What was not accepted when this was said is not meant: both ends know alike, for the control stream has an order.
+            if self.requests.open.get(&id).is_some_and(|open| open.stage != Stage::Granted) {
+                continue;
+            }
             let silent = self.announcement_ended(id);
             if !silent {
                 self.event(Event::Revoked { id, error: error.clone() });

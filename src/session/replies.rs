@@ -93,7 +93,7 @@ impl Session {
         if told {
             self.event(Event::Accepted { id, response });
         }
-        self.fetch_granted(id);
+        self.fetch_granted(now, id);
         if let Some(sending) = self.requests.sending(id) {
             let expires = sending.expires;
             self.range_changed(id);
@@ -136,7 +136,12 @@ impl Session {
 
     /// No answer in time: the request is withdrawn, so that an answer that comes after all does no harm.
     pub(super) fn answer_overdue(&mut self, now: Instant, id: RequestId) -> Checked {
-        let reason = format!("no answer within {:?}", self.config.response_timeout);
+        let reason = match self.requests.open.get(&id).map(|open| open.stage) {
+            Some(Stage::Granted) => {
+                format!("granted, but no stream within {:?}", self.config.fetch_stream_timeout)
+            }
+            _ => format!("no answer within {:?}", self.config.response_timeout),
+        };
         let error = RequestError::new(RequestErrorCode::Timeout, reason);
         let silent = self.is_silent(id);
         self.withdraw(now, id)?;

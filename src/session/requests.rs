@@ -23,7 +23,7 @@ use super::namespaces::{Announcement, Prefix};
 use super::timers::Timer;
 use super::tracks::{Receiving, Sending};
 use super::waiting::Waiting;
-use super::{Checked, Instant, Session, Side, StreamId, Violation};
+use super::{Checked, Instant, Phase, Session, Side, StreamId, Violation};
 
 /// How many IDs may be missing below the highest that was seen.
 const MAX_HOLES: usize = 64;
@@ -382,6 +382,9 @@ impl Session {
 
     /// Permits more requests, if enough have ended.
     pub(super) fn raise_limit(&mut self) -> Checked {
+        if self.phase != Phase::Established {
+            return Ok(());
+        }
         match self.requests.theirs.raise() {
             Some(limit) => Ok(self.send(None, &Message::MaxRequestId(limit))?),
             None => Ok(()),

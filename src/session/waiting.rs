@@ -3,7 +3,7 @@
 use moqingbird_wire::EncodeError;
 use moqingbird_wire::model::{
     AuthorizationToken, FullTrackName, Message, Request, RequestError, RequestErrorCode, RequestId,
-    Subscribe, SubscriptionFilter,
+    Subscribe, SubscriptionFilter, TrackNamespace,
 };
 
 use super::requests::{Body, Open, Requests, Stage};
@@ -24,6 +24,8 @@ pub(super) struct Waiting {
     withdrawn: bool,
     /// What follows at once in that case.
     withdrawal: Option<Encoded>,
+    /// The announcements that end by that, if it names a namespace.
+    namespace: Option<TrackNamespace>,
 }
 
 impl Requests {
@@ -63,7 +65,16 @@ impl Session {
         let said = self.encode(&message)?;
         self.our_tokens = registered;
         let id = self.requests.ours.take();
-        let waiting = Waiting { id, said, own_stream, tokens, changes, withdrawn: false, withdrawal: None };
+        let waiting = Waiting {
+            id,
+            said,
+            own_stream,
+            tokens,
+            changes,
+            withdrawn: false,
+            withdrawal: None,
+            namespace: None,
+        };
         self.requests.waiting.push_back(waiting);
         Ok(id)
     }
@@ -96,7 +107,7 @@ impl Session {
     }
 
     fn say(&mut self, now: Instant, waiting: Waiting) {
-        let Waiting { id, said, own_stream, withdrawn, withdrawal, .. } = waiting;
+        let Waiting { id, said, own_stream, withdrawn, withdrawal, namespace, .. } = waiting;
         let lane = own_stream.then(|| self.open_lane(id));
         let Some(stream) = lane.or(self.lanes.control()) else { return };
         self.write_message(stream, said);
@@ -113,6 +124,10 @@ impl Session {
                 if let Some(withdrawal) = withdrawal {
                     self.write_message(stream, withdrawal);
                 }
+                if let Some(namespace) = namespace {
+                    let alike = self.announced_as(true, &namespace);
+                    self.withdrawn_alike(alike);
+                }
                 self.requests.remember_withdrawn(id);
             }
         }
@@ -127,13 +142,19 @@ impl Session {
             Body::Receiving(receiving) => Some(receiving.track.clone()),
             _ => None,
         };
+        let namespace = match &open.body {
+            Body::Announcement(announcement) if self.rules.withdraws_by_namespace => {
+                Some(announcement.namespace.clone())
+            }
+            _ => None,
+        };
         self.forget(now, id)?;
         match (stage, lane, track) {
             (Stage::Waiting, _, Some(track)) => self.ask_status_instead(id, &track)?,
             (Stage::Waiting, ..) => {
                 let Some(waiting) = self.requests.waiting_mut(id) else { return Ok(()) };
                 waiting.withdrawn = true;
-                waiting.withdrawal = withdrawal;
+                (waiting.withdrawal, waiting.namespace) = (withdrawal, namespace);
             }
             // What the peer still says on the stream is not heard, so no answer needs to be remembered.
             (_, Some(stream), _) => self.finish_lane(stream),
@@ -143,6 +164,10 @@ impl Session {
                 }
                 if let (Some(control), Some(withdrawal)) = (self.lanes.control(), withdrawal) {
                     self.write_message(control, withdrawal);
+                }
+                if let Some(namespace) = namespace {
+                    let alike = self.announced_as(true, &namespace);
+                    self.withdrawn_alike(alike);
                 }
             }
         }

@@ -15,6 +15,7 @@ mod publish;
 mod request_ids;
 mod setup;
 mod shuffled;
+mod simulated;
 mod status;
 mod subscribe;
 mod tap;

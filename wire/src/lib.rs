@@ -81,6 +81,8 @@ pub mod buf;
 pub mod explain;
 pub mod list;
 pub mod model;
+#[doc(hidden)]
+pub mod planted;
 pub mod stream;
 
 pub use draft::Draft;

@@ -4,6 +4,7 @@ mod api;
 mod fuzz;
 mod ledger;
 mod opinions;
+mod sim;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -22,6 +23,8 @@ enum Chore {
     Fuzz(fuzz::Options),
     /// Have aiomoqt read what the codec writes, and the reverse: only the departures that are listed may differ.
     Opinions(opinions::Options),
+    /// Run the simulation of whole sessions with many seeds.
+    Sim(sim::Options),
 }
 
 /// What a chore answers: nothing, or why it failed.
@@ -33,6 +36,7 @@ fn main() -> ExitCode {
         Chore::Ledger(options) => ledger::run(&options),
         Chore::Fuzz(options) => fuzz::run(&options),
         Chore::Opinions(options) => opinions::run(&options),
+        Chore::Sim(options) => sim::run(&options),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

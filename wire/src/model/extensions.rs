@@ -8,6 +8,7 @@ use super::{DEFAULT_PRIORITY, GroupOrder};
 use crate::buf::{Reader, Writer};
 use crate::error::{DecodeError, EncodeError, Fault};
 use crate::list::{KeyValue, Keys, Pairs, Value, write_pairs};
+use crate::planted;
 
 /// The types of the extension headers that the drafts define.
 pub mod extension {
@@ -109,7 +110,7 @@ impl Extensions {
     /// # Errors
     /// The content of immutable extensions is not a list, or has become longer than a pair may be.
     pub fn respelled(&self, keys: Keys) -> Result<Bytes, EncodeError> {
-        if self.keys == keys || self.is_empty() {
+        if self.keys == keys || self.is_empty() || planted::is(planted::Fault::Transcoding) {
             return Ok(self.block().clone());
         }
         let mut pairs =
