@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use bare::{Bare, Captured, subscribed};
 use bytes::Bytes;
+use moqingbird::wire::buf::integer;
 use moqingbird::wire::model::{
     Datagram, DatagramBody, Extensions, Message, ObjectHeader, PublishDoneCode, ResetCode, SessionErrorCode,
     SubgroupId, TrackAlias,
@@ -20,7 +21,7 @@ use moqingbird::{Publication, PublicationError, SubgroupOptions, Version};
 use moqingbird_ledger::covers;
 use moqingbird_link::{Conditions, Link};
 use net::{object, options, soon};
-use quinn::{ConnectionError, ReadError, TransportConfig};
+use quinn::{ConnectionError, ReadError, ReadToEndError, TransportConfig};
 
 /// Makes a test of each scenario for every draft.
 macro_rules! in_every_draft {
@@ -54,6 +55,7 @@ mod each {
         stop_sending_is_answered_with_a_reset;
         the_control_stream_stays_open_until_the_session_closes;
         a_publisher_waits_for_stream_credit;
+        sessions_work_where_no_end_offers_reset_stream_at;
     }
 }
 
@@ -183,26 +185,32 @@ fn datagram(object_id: u64, payload: Bytes) -> Datagram {
 
 async fn objects_travel_as_they_are_published(version: Version) {
     covers!("D14-10.2.1-01", "D16-10.2.1-01", "D16-3.3-05");
-    let (mut bare, session, publication) = served(version).await;
-    publication.send_datagram(datagram(4, Bytes::from_static(b"in a datagram"))).await.unwrap();
-    let arrived = bare.connection.read_datagram().await.unwrap();
-    let arrived = version.draft().decode_datagram(&mut moqingbird::wire::buf::Reader::new(&arrived)).unwrap();
-    assert_eq!(arrived.body, DatagramBody::Payload(Bytes::from_static(b"in a datagram")));
+    for in_datagrams in [true, false] {
+        let (mut bare, session, publication) = served(version).await;
+        let payload = Bytes::from_static(b"an object");
+        if in_datagrams {
+            publication.send_datagram(datagram(4, payload.clone())).await.unwrap();
+            let arrived = bare.connection.read_datagram().await.unwrap();
+            let mut r = moqingbird::wire::buf::Reader::new(&arrived);
+            let arrived = version.draft().decode_datagram(&mut r).unwrap();
+            assert_eq!(arrived.body, DatagramBody::Payload(payload));
+        } else {
+            let mut sender = publication.open_subgroup(options(8)).await.unwrap();
+            sender.write_object(&object(0, &payload), payload.clone()).await.unwrap();
+            sender.finish().unwrap();
+            assert_eq!(bare.capture().await.objects, [(0, payload)]);
+        }
+        let finish = publication.finish(PublishDoneCode::TrackEnded, "");
+        let (finished, said) = tokio::join!(finish, bare.control.hear());
+        finished.unwrap();
+        assert!(matches!(said, Message::PublishDone { .. }), "{said:?}");
 
-    let mut sender = publication.open_subgroup(options(8)).await.unwrap();
-    sender.write_object(&object(0, b"on a stream"), Bytes::from_static(b"on a stream")).await.unwrap();
-    sender.finish().unwrap();
-    assert_eq!(bare.capture().await.objects, [(0, Bytes::from_static(b"on a stream"))]);
-    let finish = publication.finish(PublishDoneCode::TrackEnded, "");
-    let (finished, said) = tokio::join!(finish, bare.control.hear());
-    finished.unwrap();
-    assert!(matches!(said, Message::PublishDone { .. }), "{said:?}");
-
-    // That was all: no other stream of either kind, and no other datagram.
-    session.close(SessionErrorCode::NoError, "");
-    assert!(bare.connection.accept_uni().await.is_err());
-    assert!(bare.connection.accept_bi().await.is_err());
-    assert!(bare.connection.read_datagram().await.is_err());
+        // That was all: no other stream of either kind, and no other datagram.
+        session.close(SessionErrorCode::NoError, "");
+        assert!(bare.connection.accept_uni().await.is_err());
+        assert!(bare.connection.accept_bi().await.is_err());
+        assert!(bare.connection.read_datagram().await.is_err());
+    }
 }
 
 async fn an_object_too_large_for_a_datagram_is_dropped_silently(version: Version) {
@@ -225,7 +233,10 @@ async fn publish_done_comes_behind_every_stream(version: Version) {
     let mut transport = TransportConfig::default();
     transport.stream_receive_window(10_000u32.into());
     let (mut bare, _session, publication) = subscribed(version, transport, |server| server).await;
-    publication.send_datagram(datagram(0, Bytes::from_static(b"first"))).await.unwrap();
+    let may_mix = version.draft().rules().mixed_forwarding;
+    if may_mix {
+        publication.send_datagram(datagram(0, Bytes::from_static(b"first"))).await.unwrap();
+    }
     let payload = Bytes::from(vec![7; 100_000]);
     let mut sender = publication.open_subgroup(options(0)).await.unwrap();
     sender.begin(&object(0, &payload)).unwrap();
@@ -234,7 +245,9 @@ async fn publish_done_comes_behind_every_stream(version: Version) {
     let watches = async {
         let early = tokio::time::timeout(Duration::from_millis(200), bare.control.hear()).await;
         assert!(early.is_err(), "while a stream is open came {early:?}");
-        assert!(bare.connection.read_datagram().await.unwrap().ends_with(b"first"));
+        if may_mix {
+            assert!(bare.connection.read_datagram().await.unwrap().ends_with(b"first"));
+        }
         assert_eq!(bare.capture().await.objects, [(0, payload.clone())]);
         let said = bare.control.hear().await;
         assert!(matches!(&said, Message::PublishDone { done, .. } if done.stream_count == 1), "{said:?}");
@@ -415,4 +428,51 @@ async fn a_publisher_waits_for_stream_credit(version: Version) {
     let ((), groups) = tokio::join!(publishes, captures);
     assert_eq!(groups, [0, 1, 2, 3, 4, 5]);
     assert_eq!(session.close_reason(), None);
+}
+
+/// The transport parameter of draft-ietf-quic-reliable-stream-reset.
+const RESET_STREAM_AT: u64 = 0x17_f758_6d2c_b571;
+
+/// Which transport parameters these are (RFC 9000 §18).
+fn parameters(mut bytes: &[u8]) -> Vec<u64> {
+    let mut ids = Vec::new();
+    while let Some((id, at)) = integer::decode(bytes) {
+        let (length, behind) = integer::decode(&bytes[at..]).unwrap();
+        ids.push(id);
+        bytes = &bytes[at + behind + length as usize..];
+    }
+    ids
+}
+
+async fn sessions_work_where_no_end_offers_reset_stream_at(version: Version) {
+    covers!("D14-3.1-02", "D16-3.1-04");
+    let (mut bare, _session, publication) = served(version).await;
+    // An extension that one end does not offer is in use at neither.
+    let offered = parameters(&bare.offered.lock().unwrap());
+    assert!(offered.contains(&0x04) && !offered.contains(&RESET_STREAM_AT), "{offered:x?}");
+
+    // Whatever of a stream that is reset gets through, its header or nothing: all else does.
+    let mut given_up = publication.open_subgroup(options(0)).await.unwrap();
+    given_up.write(Bytes::from_static(b"lost")).await.unwrap();
+    given_up.reset(ResetCode::Cancelled);
+    let mut sender = publication.open_subgroup(options(1)).await.unwrap();
+    sender.write(Bytes::from_static(b"kept")).await.unwrap();
+    sender.finish().unwrap();
+    let receives = async {
+        let (mut resets, mut kept) = (0, Vec::new());
+        for _ in 0..2 {
+            let mut recv = bare.connection.accept_uni().await.unwrap();
+            match recv.read_to_end(1000).await {
+                Ok(bytes) => kept.push(bytes),
+                Err(ReadToEndError::Read(ReadError::Reset(_))) => resets += 1,
+                Err(error) => panic!("{error}"),
+            }
+        }
+        assert_eq!((resets, kept.len()), (1, 1));
+        assert!(kept[0].ends_with(b"kept"));
+        let said = bare.control.hear().await;
+        assert!(matches!(&said, Message::PublishDone { done, .. } if done.stream_count == 2), "{said:?}");
+    };
+    let (finished, ()) = tokio::join!(publication.finish(PublishDoneCode::TrackEnded, ""), receives);
+    finished.unwrap();
 }

@@ -315,6 +315,18 @@ impl IncomingFetch {
         self.accept(ok)?.finish().await
     }
 
+    /// Says that it is not known any more what there was in the range, where the draft has an error for this (draft-14
+    /// §9.16.3). Gives the request back where it has none: [`FetchSender::end_of_range`] says it there (draft-16 §10.4.4.2).
+    pub fn reject_unknown(self) -> Option<Self> {
+        let context = ErrorContext::Request(RequestKind::Fetch);
+        let code = RequestErrorCode::UnknownStatusInRange;
+        if self.unanswered.draft().is_some_and(|draft| draft.request_code(context, code).is_some()) {
+            self.reject(RequestError::new(code, "what there was in the range is no longer known"));
+            return None;
+        }
+        Some(self)
+    }
+
     /// Declines the request.
     pub fn reject(mut self, error: RequestError) {
         self.unanswered.reject(error);

@@ -1,7 +1,10 @@
 //! A track's objects as we send them to one subscriber.
 
+use std::sync::{Arc, OnceLock};
+
 use moqingbird_wire::model::{
-    Datagram, FullTrackName, PublishDoneCode, ReasonPhrase, Subscribe, SubscriptionFilter,
+    Datagram, DatagramBody, FullTrackName, Location, ObjectStatus, PublishDoneCode, ReasonPhrase, Subscribe,
+    SubscriptionFilter,
 };
 use tokio::sync::watch;
 
@@ -22,13 +25,16 @@ pub struct Publication {
     subscribe: Option<Subscribe>,
     /// How many of our streams are not settled.
     pub(super) unsettled: watch::Sender<usize>,
+    /// Where the track ends, once that has been said: there is no object there or later.
+    pub(super) end: Arc<OnceLock<Location>>,
 }
 
 impl Publication {
     pub(super) fn new(granted: Granted, track: FullTrackName, subscribe: Option<Subscribe>) -> Self {
         let Granted { mut owned, listening: Listening { status, .. } } = granted;
         owned.leave_by(Leave::FINISH);
-        Self { owned, status, track, subscribe, unsettled: watch::channel(0).0 }
+        let unsettled = watch::channel(0).0;
+        Self { owned, status, track, subscribe, unsettled, end: Arc::default() }
     }
 
     /// The track.
@@ -51,6 +57,13 @@ impl Publication {
         let mut status = self.status.clone();
         // It fails only when the session's driver is gone.
         let _ = status.wait_for(|status| status.forward || status.end.is_some()).await;
+    }
+
+    /// Waits until the subscriber wants no objects; or has left, or the session is over.
+    pub async fn paused(&self) {
+        let mut status = self.status.clone();
+        // It fails only when the session's driver is gone.
+        let _ = status.wait_for(|status| !status.forward || status.end.is_some()).await;
     }
 
     /// The subscriber's priority: 0 is served first, 255 last.
@@ -92,13 +105,21 @@ impl Publication {
     /// for the path is dropped, as the drafts have it (draft-14 §10.3, draft-16 §10.3).
     ///
     /// # Errors
-    /// The subscriber has left, the session ended, or the draft cannot express the object.
+    /// The subscriber has left, the session ended, the draft cannot express the object, or it lies behind the end of the
+    /// track.
     pub async fn send_datagram(&self, datagram: Datagram) -> Result<(), PublicationError> {
         self.check()?;
+        let status = match datagram.body {
+            DatagramBody::Status(status) => status,
+            _ => ObjectStatus::Normal,
+        };
+        let at = Location::new(datagram.group_id, datagram.object_id);
+        check_end(&self.end, at)?;
         let shared = self.owned.shared();
         let bytes = shared
             .run(|session, _| session.datagram(self.owned.id, datagram))
             .map_err(|e| self.misused(e))?;
+        note_end(&self.end, at, status);
         match shared.connection.send_datagram(bytes).await {
             Ok(()) | Err(DatagramError::TooLarge | DatagramError::Unsupported) => Ok(()),
             Err(DatagramError::Lost(_)) => Err(self.gone()),
@@ -152,5 +173,20 @@ impl Publication {
             Misuse::UnknownRequest | Misuse::Closed => self.gone(),
             misuse => PublicationError::Misuse(misuse),
         }
+    }
+}
+
+/// Nothing is published behind the End of Track (draft-14 §10.2.1.1, draft-16 §10.2.1.1).
+pub(super) fn check_end(end: &OnceLock<Location>, at: Location) -> Result<(), PublicationError> {
+    match end.get().is_some_and(|end| at >= *end) {
+        true => Err(PublicationError::Misuse(Misuse::WrongState("the track has ended before this object"))),
+        false => Ok(()),
+    }
+}
+
+/// Takes note of an End of Track that has been said. If another stream has said one meanwhile, that stands.
+pub(super) fn note_end(end: &OnceLock<Location>, at: Location, status: ObjectStatus) {
+    if status == ObjectStatus::EndOfTrack {
+        let _ = end.set(at);
     }
 }

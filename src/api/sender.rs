@@ -1,11 +1,12 @@
 //! One subgroup's objects as we send them.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use moqingbird_wire::model::{Extensions, ObjectHeader, ObjectStatus, ResetCode, SubgroupId};
+use moqingbird_wire::model::{Extensions, Location, ObjectHeader, ObjectStatus, ResetCode, SubgroupId};
 use moqingbird_wire::stream::SubgroupWriter;
 
+use super::publication::{check_end, note_end};
 use super::sent::{Pending, SentStream, check_length};
 use super::{Handle, Publication, PublicationError};
 use crate::transport::SendStream;
@@ -49,6 +50,8 @@ pub struct SubgroupSender {
     handle: Arc<Handle>,
     writer: SubgroupWriter,
     pending: Pending,
+    /// That of the publication.
+    end: Arc<OnceLock<Location>>,
 }
 
 impl SubgroupSender {
@@ -78,7 +81,8 @@ impl SubgroupSender {
         let stream = SentStream::new(&owned.handle, id, cell, unsettled.clone());
         let mut writer = SubgroupWriter::new(shared.draft, header);
         let pending = Pending::opening(writer.opening()?);
-        Ok(Self { stream, handle: owned.handle.clone(), writer, pending })
+        let end = publication.end.clone();
+        Ok(Self { stream, handle: owned.handle.clone(), writer, pending, end })
     }
 
     /// Writes the next object, whole: its Object ID is one above the last, it has a payload and nothing else. Waits
@@ -88,7 +92,7 @@ impl SubgroupSender {
     /// As [`SubgroupSender::write_object`].
     pub async fn write(&mut self, payload: Bytes) -> Result<(), PublicationError> {
         let header = ObjectHeader {
-            object_id: self.writer.position().map_or(0, |last| last.saturating_add(1)),
+            object_id: self.next_id(),
             extensions: Extensions::NONE,
             status: ObjectStatus::Normal,
             payload_length: payload.len() as u64,
@@ -100,7 +104,7 @@ impl SubgroupSender {
     ///
     /// # Errors
     /// The payload is not as long as the header says, the draft cannot express the header, an object is unfinished, the
-    /// subscriber wants no more, or the session ended.
+    /// track has ended before it, the subscriber wants no more, or the session ended.
     pub async fn write_object(
         &mut self,
         header: &ObjectHeader,
@@ -137,8 +141,12 @@ impl SubgroupSender {
     /// As [`SubgroupSender::write_object`].
     pub fn begin(&mut self, header: &ObjectHeader) -> Result<(), PublicationError> {
         self.pending.check_complete()?;
+        let at = Location::new(self.writer.header().group_id, header.object_id);
+        check_end(&self.end, at)?;
         let Self { writer, pending, .. } = self;
-        Ok(pending.header(|w| writer.object_into(header, w), header.payload_length)?)
+        pending.header(|w| writer.object_into(header, w), header.payload_length)?;
+        note_end(&self.end, at, header.status);
+        Ok(())
     }
 
     /// Takes the next part of an object's payload without sending it yet.
@@ -166,6 +174,36 @@ impl SubgroupSender {
         self.stream.finish(self.pending);
         drop(self.handle);
         Ok(())
+    }
+
+    /// Ends the subgroup and says that its last object is the last of its group: End of Group, one above it, or at 0 if the
+    /// group has none (draft-14 §10.2.1.1, draft-16 §10.2.1.1).
+    ///
+    /// # Errors
+    /// As [`SubgroupSender::finish`]; or the end has been said.
+    pub fn finish_group(self) -> Result<(), PublicationError> {
+        self.finish_with(ObjectStatus::EndOfGroup)
+    }
+
+    /// Ends the subgroup and says that its last object is the last of the track: End of Track, one above it in this group,
+    /// or at 0 of a group of its own (draft-14 §10.2.1.1, draft-16 §10.2.1.1).
+    ///
+    /// # Errors
+    /// As [`SubgroupSender::finish`]; or the end has been said.
+    pub fn finish_track(self) -> Result<(), PublicationError> {
+        self.finish_with(ObjectStatus::EndOfTrack)
+    }
+
+    fn finish_with(mut self, status: ObjectStatus) -> Result<(), PublicationError> {
+        let object_id = self.next_id();
+        let end = ObjectHeader { object_id, extensions: Extensions::NONE, status, payload_length: 0 };
+        self.begin(&end)?;
+        self.finish()
+    }
+
+    /// One above the last object's.
+    fn next_id(&self) -> u64 {
+        self.writer.position().map_or(0, |last| last.saturating_add(1))
     }
 
     /// Abandons the subgroup with a code.

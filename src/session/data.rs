@@ -318,7 +318,8 @@ impl Session {
     /// `extensions` and `end_of_group` are as in [`SubgroupHeader`].
     ///
     /// # Errors
-    /// The request is no subscription, not (or no longer) one that takes objects, or does not take those of this group.
+    /// The request is no subscription, not (or no longer) one that takes objects, or does not take those of this group; or
+    /// the track is sent in datagrams, in a draft that does not let a track mix (draft-14 §10).
     pub fn open_subgroup(
         &mut self,
         id: RequestId,
@@ -334,8 +335,11 @@ impl Session {
         }
         let (track_alias, delivery_timeout) = (state.track_alias, state.delivery_timeout);
         let stream = self.new_stream();
-        let may_omit = self.rules.default_priority;
+        let (may_omit, may_mix) = (self.rules.default_priority, self.rules.mixed_forwarding);
         let Some(sending) = self.requests.sending(id) else { return Err(Misuse::WrongKind) };
+        if sending.datagrams && !may_mix {
+            return Err(Misuse::Inexpressible("subgroup of a track that is sent in datagrams"));
+        }
         let moved = sending.place(group_id);
         let sent =
             SentStream { group: group_id, subgroup: subgroup_id, publisher_priority, waits_since: None };
@@ -371,7 +375,12 @@ impl Session {
             return Err(Misuse::WrongState("the subscription does not take objects of this group"));
         }
         datagram.track_alias = state.track_alias;
+        let may_mix = self.rules.mixed_forwarding;
         if let Some(sending) = self.requests.sending(id) {
+            if sending.opened > 0 && !may_mix {
+                return Err(Misuse::Inexpressible("datagram of a track that is sent in subgroups"));
+            }
+            sending.datagrams = true;
             sending.begin_group(datagram.group_id);
             if !self.rules.default_priority {
                 datagram.publisher_priority.get_or_insert(sending.default_priority);

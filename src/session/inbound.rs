@@ -2,7 +2,7 @@
 
 use moqingbird_wire::model::{
     GoAway, Message, Publish, PublishDone, Request, RequestError, RequestErrorCode, RequestId, RequestKind,
-    SessionErrorCode, Subscribe,
+    SessionErrorCode, Subscribe, SubscriptionFilter,
 };
 
 use super::requests::{Body, Open, Stage};
@@ -119,6 +119,12 @@ impl Session {
                 code,
                 "there is a subscription to this track",
             );
+        }
+        if let Some(SubscriptionFilter::AbsoluteRange { start, end_group }) = subscribe.filter
+            && end_group < start.group
+        {
+            let code = RequestErrorCode::InvalidRange;
+            return self.decline(None, id, RequestKind::Subscribe, code, "the range ends before it starts");
         }
         let body = Body::Sending(Box::new(Sending::asked(&subscribe)));
         self.pending(None, id, Request::Subscribe(subscribe), body);

@@ -121,6 +121,8 @@ pub(super) struct Sending {
     pub(super) streams: SentStreams,
     /// How many were ever opened.
     pub(super) opened: u64,
+    /// Whether objects have been sent in datagrams.
+    pub(super) datagrams: bool,
     /// From which the places of groups are measured.
     base_group: u64,
     /// PUBLISH_DONE, to be said when all streams have settled.
@@ -227,6 +229,7 @@ impl Sending {
             default_priority: moqingbird_wire::model::DEFAULT_PRIORITY,
             streams: SentStreams::default(),
             opened: 0,
+            datagrams: false,
             base_group: 0,
             finishing: None,
         }

@@ -38,6 +38,7 @@ pub async fn serve(
         }
         tokio::select! {
             () = publication.cancelled() => return Err(PublicationError::Cancelled),
+            () = publication.paused() => {}
             Some(_) = subgroups.join_next() => {}
             delivery = reader.next(), if subgroups.len() < max_subgroups => match delivery {
                 Some(Delivery::Subgroup(subgroup)) => {

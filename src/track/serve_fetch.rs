@@ -9,8 +9,8 @@ use crate::api::{FetchSender, IncomingFetch, PublicationError};
 const BATCH: usize = 64;
 
 /// Answers a FETCH with what is held of the range. `extensions` is what holds for the track. What the session's draft
-/// cannot say of a status is left out, and so is the range of which nothing is known any more. Dropping the future resets
-/// the stream.
+/// cannot say of a status is left out. If the beginning of the range has been lost, the stream says so, or in a draft in which
+/// it cannot the FETCH is declined (UNKNOWN_STATUS_IN_RANGE). Dropping the future resets the stream.
 ///
 /// # Errors
 /// The peer cancelled, or the session ended, before it had everything; or the draft cannot express an object.
@@ -23,10 +23,17 @@ pub async fn serve_fetch(
     if held.is_empty() {
         return request.accept_empty(ok).await;
     }
+    let lost = held.lost();
+    let request = match lost {
+        Some(_) => match request.reject_unknown() {
+            Some(request) => request,
+            None => return Ok(()),
+        },
+        None => request,
+    };
     let mut sender = request.accept(ok)?;
-    if let Some(end) = held.lost() {
-        // A draft without the marker says nothing of it.
-        let _ = sender.end_of_range(end, RangeStatus::Unknown);
+    if let Some(end) = lost {
+        sender.end_of_range(end, RangeStatus::Unknown)?;
     }
     let mut taken = 0;
     loop {

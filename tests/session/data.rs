@@ -5,7 +5,7 @@ use moqingbird::session::{Config, Event, Input, Output, Side, StreamEnd};
 use moqingbird::wire::buf::Writer;
 use moqingbird::wire::model::{
     Datagram, DatagramBody, Extensions, Message, Opening, PublishDone, PublishDoneCode, ReasonPhrase,
-    Request, RequestId, SessionErrorCode, Target, TrackAlias,
+    Request, RequestId, Response, SessionErrorCode, Target, TrackAlias,
 };
 use moqingbird_ledger::covers;
 
@@ -260,5 +260,27 @@ in_every_draft! {
         pair.run();
         let moved: Vec<_> = pair.ends[SERVER].priorities.drain(..).collect();
         assert!(moved.iter().any(|(stream, order)| *stream == first.stream && *order < lower.order), "{moved:?}");
+    }
+}
+
+#[test]
+fn datagram_without_a_priority_has_that_of_its_track() {
+    covers!("D16-10.3.1-06");
+    let draft = moqingbird::Version::Draft16.draft();
+    for (of_track, priority) in [(Some(10), 10), (None, 128)] {
+        let mut raw = Raw::new(draft, Side::Client);
+        let id = asked(&mut raw);
+        let Response::Subscribe(mut ok) = subscribe_ok_as(7, None) else { panic!() };
+        if let Some(of_track) = of_track {
+            ok.extensions.default_publisher_priority = of_track;
+        }
+        raw.say(&Message::Response { target: Target::Id(id), response: Response::Subscribe(ok) });
+        // Type 0x08: alias 7, group 0, object 1, payload.
+        raw.handle(Input::Datagram(Bytes::from_static(&[0x08, 7, 0, 1, b'x'])));
+        let delivered = raw.others.iter().find_map(|output| match output {
+            Output::Datagram { datagram, .. } => datagram.publisher_priority,
+            _ => None,
+        });
+        assert_eq!(delivered, Some(priority));
     }
 }

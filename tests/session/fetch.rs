@@ -232,6 +232,18 @@ in_every_draft! {
         }
     }
 
+    fn objects_may_flow_before_the_end_is_known(draft) {
+        covers!("D14-9.17-01", "D16-9.17-02");
+        let mut pair = Pair::new(draft);
+        let id = pair.ask(CLIENT, fetch(2, 4));
+        pair.open_fetch(SERVER, id);
+        pair.run();
+        assert!(matches!(&pair.ends[CLIENT].delivered[..], [(_, to)] if *to == id));
+        // Nothing has been said of the end: FETCH_OK is what says it, when the application knows.
+        pair.no_event(CLIENT);
+        pair.accept(SERVER, id, stated_fetch_ok(draft, 4, Some(2)));
+    }
+
     fn range_that_ends_before_it_starts_is_declined(draft) {
         covers!("D16-9.16.3-05", "D14-9.16.3-09");
         let mut raw = Raw::new(draft, Side::Server);

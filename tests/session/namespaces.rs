@@ -10,7 +10,7 @@ use moqingbird_ledger::covers;
 use crate::in_every_draft;
 use crate::support::pair::{CLIENT, Pair, SERVER};
 use crate::support::raw::Raw;
-use crate::support::{namespace, ok, publish_namespace, subscribe_namespace};
+use crate::support::{namespace, ok, publish, publish_namespace, subscribe_namespace};
 
 fn own_stream(draft: &'static dyn moqingbird::wire::Draft) -> bool {
     draft.rules().namespace_carriage == Carriage::OwnStream
@@ -303,4 +303,23 @@ in_every_draft! {
         assert_eq!(told, 3);
         assert!(!pair.session(CLIENT).is_closed());
     }
+}
+
+#[test]
+fn publish_that_answers_a_subscribe_namespace_travels_on_the_control_stream() {
+    covers!("D16-9.25-07");
+    let draft = moqingbird::Version::Draft16.draft();
+    let mut raw = Raw::new(draft, Side::Server);
+    let stream = raw.session.new_stream();
+    raw.say_on(stream, &Message::Request { id: RequestId(0), request: subscribe_namespace("live") });
+    raw.session.accept(raw.now, RequestId(0), ok(RequestKind::SubscribeNamespace)).unwrap();
+    raw.session.request(raw.now, publish("live/cam/video")).unwrap();
+    raw.drain();
+    let said: Vec<_> = raw
+        .said
+        .iter()
+        .map(|(on, message)| (*on, matches!(message, Message::Request { request: Request::Publish(_), .. })))
+        .collect();
+    // The answer on the stream of the SUBSCRIBE_NAMESPACE, and nothing else there.
+    assert_eq!(said, [(stream, false), (raw.control.unwrap(), true)]);
 }

@@ -66,6 +66,25 @@ in_every_draft! {
         assert_eq!(error.code, expected);
     }
 
+    fn range_that_ends_before_it_starts_is_declined_and_never_asked_for(draft) {
+        covers!("D14-9.7-08");
+        let start = Location::new(6, 0);
+        let backward = SubscriptionFilter::AbsoluteRange { start, end_group: 5 };
+        let mut raw = Raw::new(draft, Side::Client);
+        assert!(matches!(raw.session.request(raw.now, with_filter(backward)), Err(Misuse::Inexpressible(_))));
+        // Written by hand: Request ID 0, track "a/b", from group 6 to group 5.
+        let payload: &[u8] = match draft.rules().setup_version {
+            Some(_) => &[0, 1, 1, b'a', 1, b'b', 128, 0, 1, 4, 6, 0, 5, 0],
+            None => &[0, 1, 1, b'a', 1, b'b', 1, 0x21, 4, 4, 6, 0, 5],
+        };
+        let mut raw = Raw::new(draft, Side::Server);
+        let control = raw.control.unwrap();
+        raw.lane(control, [&[3, 0, payload.len() as u8], payload].concat().into(), false);
+        let Message::RequestError { error, .. } = raw.heard_one() else { panic!() };
+        assert_eq!(error.code, RequestErrorCode::InvalidRange);
+        assert!(raw.session.is_idle() && raw.events.is_empty());
+    }
+
     fn unsubscribe_resets_open_streams(draft) {
         covers!("D14-5.1-14", "D14-9.11-01", "D16-5.1.1-01", "D16-10.4.3-02");
         let mut pair = Pair::new(draft);

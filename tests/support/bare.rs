@@ -1,7 +1,7 @@
 //! A subscriber that is bare QUIC and the codec: it sees streams, frames and codes as they come.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use moqingbird::wire::buf::Writer;
@@ -21,6 +21,8 @@ use crate::net;
 pub(crate) struct Bare {
     pub(crate) connection: quinn::Connection,
     pub(crate) control: Control,
+    /// The QUIC transport parameters that it has offered, as they stand on the wire.
+    pub(crate) offered: Arc<Mutex<Vec<u8>>>,
     _endpoint: quinn::Endpoint,
 }
 
@@ -93,13 +95,15 @@ impl Bare {
             .with_no_client_auth();
         tls.alpn_protocols = vec![version.protocol().as_bytes().to_vec()];
         let tls = quinn::crypto::rustls::QuicClientConfig::try_from(tls).unwrap();
+        let offered = Arc::default();
+        let tls = Watched { tls: Arc::new(tls), offered: Arc::clone(&offered) };
         let mut config = quinn::ClientConfig::new(Arc::new(tls));
         config.transport_config(Arc::new(transport));
         let endpoint = quinn::Endpoint::client(([127, 0, 0, 1], 0).into()).unwrap();
         let connection = endpoint.connect_with(config, address, "localhost").unwrap().await.unwrap();
         let (send, recv) = connection.open_bi().await.unwrap();
         let control = Control { send, recv, draft: version.draft(), assembler: Assembler::new() };
-        Self { connection, control, _endpoint: endpoint }
+        Self { connection, control, offered, _endpoint: endpoint }
     }
 
     async fn set_up(&mut self) {
@@ -155,6 +159,24 @@ impl Bare {
         }
         assert!(reset.is_some() || reader.payload_left() == 0, "FIN within an object");
         Captured { header, objects, reset }
+    }
+}
+
+/// TLS of a client of which the transport parameters are noted.
+struct Watched {
+    tls: Arc<quinn::crypto::rustls::QuicClientConfig>,
+    offered: Arc<Mutex<Vec<u8>>>,
+}
+
+impl quinn::crypto::ClientConfig for Watched {
+    fn start_session(
+        self: Arc<Self>,
+        version: u32,
+        server_name: &str,
+        parameters: &quinn_proto::transport_parameters::TransportParameters,
+    ) -> Result<Box<dyn quinn::crypto::Session>, quinn::ConnectError> {
+        parameters.write(&mut *self.offered.lock().unwrap());
+        self.tls.clone().start_session(version, server_name, parameters)
     }
 }
 

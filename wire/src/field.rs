@@ -102,6 +102,14 @@ pub(crate) fn write_location(w: &mut Writer, at: Location, field: &'static str) 
     w.varint(at.object, field)
 }
 
+/// The End Group of a filter is the Start's or a later one (draft-14 §9.7, §9.10; draft-16 §5.1.2).
+pub(crate) const fn check_range(start: Location, end_group: u64) -> Result<(), EncodeError> {
+    match end_group < start.group {
+        true => Err(EncodeError::Inexpressible("End Group before the Start Location")),
+        false => Ok(()),
+    }
+}
+
 /// An End Location: the object is one more than the last, 0 for the whole group (draft-14 §9.16, draft-16 §9.16).
 pub(crate) fn end_location(r: &mut Reader<'_>) -> Result<EndLocation, DecodeError> {
     let Location { group, object } = location(r, "End Location")?;

@@ -104,6 +104,7 @@ pub(super) fn write_filter(w: &mut Writer, filter: Option<SubscriptionFilter>) -
         SubscriptionFilter::NextGroupStart | SubscriptionFilter::LargestObject => Ok(()),
         SubscriptionFilter::AbsoluteStart(start) => field::write_location(w, start, "Start Location"),
         SubscriptionFilter::AbsoluteRange { start, end_group } => {
+            field::check_range(start, end_group)?;
             field::write_location(w, start, "Start Location")?;
             w.varint(end_group, "End Group")
         }

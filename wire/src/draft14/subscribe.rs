@@ -124,6 +124,7 @@ pub(super) fn write_update(w: &mut Writer, update: &RequestUpdate) -> Result<(),
     let (start, end) = match update.filter {
         Some(SubscriptionFilter::AbsoluteStart(start)) => (start, 0),
         Some(SubscriptionFilter::AbsoluteRange { start, end_group }) => {
+            field::check_range(start, end_group)?;
             (start, end_group.checked_add(1).ok_or(EncodeError::TooLong("End Group"))?)
         }
         _ => return Err(EncodeError::Inexpressible("Start Location")),

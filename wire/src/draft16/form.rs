@@ -276,10 +276,7 @@ impl Form for Filter {
                 field::write_location(&mut w, start, field)?;
             }
             SubscriptionFilter::AbsoluteRange { start, end_group } => {
-                // §5.1.2: the End Group is the Start's or a later one.
-                if end_group < start.group {
-                    return Err(EncodeError::Inexpressible("End Group before the Start Location"));
-                }
+                field::check_range(start, end_group)?;
                 w.varint(4, field)?;
                 field::write_location(&mut w, start, field)?;
                 w.varint(end_group, field)?;

@@ -178,7 +178,7 @@ fn the_end_group_of_an_update_is_one_more_or_zero() {
     let start = Location::new(6, 0);
     for (filter, field) in [
         (SubscriptionFilter::AbsoluteRange { start, end_group: 8 }, 9),
-        (SubscriptionFilter::AbsoluteRange { start, end_group: 0 }, 1),
+        (SubscriptionFilter::AbsoluteRange { start: Location::default(), end_group: 0 }, 1),
         (SubscriptionFilter::AbsoluteStart(start), 0),
     ] {
         let message = update(4, 2, RequestUpdate { filter: Some(filter), ..narrowed() });
@@ -622,4 +622,28 @@ fn granted(kind: RequestKind, ok: RequestOk) -> Response {
 fn declined(kind: RequestKind, id: u64, code: RequestErrorCode, reason: &'static str) -> Message {
     let target = Target::Id(RequestId(id));
     Message::RequestError { target, kind: Some(kind), error: RequestError::new(code, reason) }
+}
+
+#[test]
+fn a_track_status_ok_has_the_alias_0() {
+    covers!("D14-9.21-01");
+    for largest in [None, Some(Location::new(5, 1))] {
+        let ok = RequestOk { largest, ..RequestOk::default() };
+        let response = Response::Ok { kind: Some(RequestKind::TrackStatus), ok };
+        let bytes = write(&Message::Response { target: Target::Id(RequestId(2)), response }).unwrap();
+        // Type, length, Request ID, Track Alias.
+        assert_eq!((bytes[0], bytes[3], bytes[4]), (0x0e, 2, 0));
+    }
+}
+
+#[test]
+fn a_publisher_that_has_not_counted_says_so() {
+    covers!("D14-9.12-08");
+    let done = PublishDone {
+        code: PublishDoneCode::TrackEnded,
+        stream_count: STREAM_COUNT_UNKNOWN,
+        reason: ReasonPhrase::default(),
+    };
+    let bytes = write(&Message::PublishDone { target: RequestId(0), done }).unwrap();
+    assert_eq!(bytes, hex("0b 00 0b 00 02 ff ff ff ff ff ff ff ff 00"));
 }

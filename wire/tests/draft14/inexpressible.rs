@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use moqingbird_ledger::covers;
 use moqingbird_wire::EncodeError::{self, Inexpressible, TooLong};
 use moqingbird_wire::list::{KeyValue, Keys, Value};
 use moqingbird_wire::model::{
@@ -139,6 +140,9 @@ fn updates_that_leave_something_as_it_is() {
     for filter in [None, Some(SubscriptionFilter::NextGroupStart), Some(SubscriptionFilter::LargestObject)] {
         refuses(&update(RequestUpdate { filter, ..all.clone() }), Inexpressible("Start Location"));
     }
+    let backward = Some(SubscriptionFilter::AbsoluteRange { start, end_group: 0 });
+    let refused = Inexpressible("End Group before the Start Location");
+    refuses(&update(RequestUpdate { filter: backward, ..all.clone() }), refused);
     let last = Some(SubscriptionFilter::AbsoluteRange { start, end_group: u64::MAX });
     refuses(&update(RequestUpdate { filter: last, ..all.clone() }), TooLong("End Group"));
     refuses(
@@ -288,6 +292,21 @@ fn objects() {
     ];
     for (carries, object, field) in cases {
         assert_eq!(write_object(&at_start(carries), &object), Err(Inexpressible(field)), "{object:?}");
+    }
+}
+
+#[test]
+fn only_a_normal_object_has_a_payload() {
+    covers!("D14-10.2.1.1-09");
+    for status in [ObjectStatus::DoesNotExist, ObjectStatus::EndOfGroup, ObjectStatus::EndOfTrack] {
+        let object = |payload_length| ObjectHeader {
+            object_id: 5,
+            extensions: Extensions::NONE,
+            status,
+            payload_length,
+        };
+        assert!(write_object(&at_start(false), &object(0)).is_ok(), "{status:?}");
+        assert_eq!(write_object(&at_start(false), &object(1)), Err(Inexpressible("Object Status")));
     }
 }
 

@@ -498,3 +498,15 @@ fn an_end_location_is_one_more_than_the_last_object_or_a_whole_group() {
     assert!(!end("FETCH").reaches(Location::new(3, 0)));
     round_trips("FETCH");
 }
+
+#[test]
+fn a_publisher_that_has_not_counted_says_so() {
+    covers!("D16-9.15-07");
+    let done = PublishDone {
+        code: PublishDoneCode::TrackEnded,
+        stream_count: STREAM_COUNT_UNKNOWN,
+        reason: ReasonPhrase::default(),
+    };
+    let bytes = encode(&Message::PublishDone { target: RequestId(0), done }).unwrap();
+    assert_eq!(bytes, hex("0b 00 0b 00 02 ff ff ff ff ff ff ff ff 00"));
+}

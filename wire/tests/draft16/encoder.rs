@@ -90,7 +90,7 @@ fn track_status_says_track_and_tokens_only() {
 
 #[test]
 fn a_delivery_timeout_is_not_zero() {
-    covers!("D16-11.1-01");
+    covers!("D16-11.1-01", "D16-9.2.2.2-03");
     for nothing in [Duration::ZERO, Duration::from_micros(999)] {
         let subscribe = Subscribe { delivery_timeout: Some(nothing), ..plain(video()) };
         assert_inexpressible(request(Request::Subscribe(subscribe)), "DELIVERY_TIMEOUT");
@@ -257,6 +257,18 @@ fn objects_of_a_subgroup() {
         let result = draft().encode_object(&at, &object, &mut w);
         assert_eq!(result, Err(EncodeError::Inexpressible(field)), "{object:?}");
         assert!(w.is_empty(), "nothing is written on an error");
+    }
+}
+
+#[test]
+fn only_a_normal_object_has_a_payload() {
+    covers!("D16-10.2.1.1-07");
+    let at = SubgroupCursor { extensions: false, previous: Some(5) };
+    for status in [ObjectStatus::EndOfGroup, ObjectStatus::EndOfTrack] {
+        let mut w = Writer::new();
+        assert_eq!(draft().encode_object(&at, &object(6, status, 0), &mut w), Ok(()), "{status:?}");
+        let result = draft().encode_object(&at, &object(6, status, 1), &mut Writer::new());
+        assert!(matches!(result, Err(EncodeError::Inexpressible(_))), "{status:?}: {result:?}");
     }
 }
 

@@ -249,3 +249,24 @@ fn the_rules_are_those_of_the_draft() {
     assert!(rules.updatable.contains(&RequestKind::Fetch));
     assert_eq!(draft().version().number(), 16);
 }
+
+#[test]
+fn setup_and_messages_have_parameters_of_their_own() {
+    covers!("D16-9.2.2-02");
+    let setup = |pairs: &str| match decode_payload(0x20, pairs).unwrap() {
+        Message::ClientSetup(setup) => setup,
+        other => panic!("{other:?}"),
+    };
+    let subscribe = |pairs: &str| decode_payload(0x03, &format!("00 01 01 61 01 62 {pairs}"));
+    // Type 2.
+    assert_eq!(setup("01 02 05").max_request_id, 5);
+    let Ok(Message::Request { request: Request::Subscribe(asked), .. }) = subscribe("01 02 05") else {
+        panic!()
+    };
+    assert_eq!(asked.delivery_timeout, Some(Duration::from_millis(5)));
+    // Type 3, which alone means the same.
+    assert_eq!(setup("01 03 03 03 00 7a").authorization_tokens.len(), 1);
+    // Type 4.
+    assert_eq!(setup("01 04 05").max_auth_token_cache_size, 5);
+    assert_eq!(subscribe("01 04 05").unwrap_err().field, "Parameter Type");
+}

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use cuts::{Item, Said, read_control, read_stream};
 use moqingbird_ledger::covers;
 use moqingbird_wire::buf::{Reader, Writer};
+use moqingbird_wire::explain::{self, FieldValue};
 use moqingbird_wire::list::KeyValue;
 use moqingbird_wire::model::*;
 use moqingbird_wire::stream::{FetchCursor, FetchWriter, SubgroupCursor, SubgroupWriter};
@@ -234,6 +235,27 @@ proptest! {
             for width in widths(stream.len()) {
                 prop_assert_eq!(&read_control(&stream, &[width]), &whole);
             }
+        }
+    }
+
+    #[test]
+    fn a_message_of_draft_16_has_known_parameters_and_each_once(message in strategies::message()) {
+        covers!("D16-9.2-02", "D16-9.2-04");
+        let draft = Version::Draft16.draft();
+        let Some(bytes) = control_bytes(draft, &message) else { return Ok(()) };
+        let explanation = explain::control(draft, bytes);
+        let mut seen = std::collections::BTreeSet::new();
+        for field in &explanation.units[0].fields {
+            let FieldValue::Key { key, name } = field.value else { continue };
+            match field.name {
+                "Parameters" => prop_assert!(name.is_some(), "type {:#x} is unknown", key),
+                // Of other types that a setup may state the draft says nothing.
+                "Setup Parameters" if name.is_none() => continue,
+                "Setup Parameters" => {}
+                _ => continue,
+            }
+            let once = seen.insert(key) || name == Some("AUTHORIZATION_TOKEN");
+            prop_assert!(once, "type {:#x} is stated twice in {:?}", key, message);
         }
     }
 

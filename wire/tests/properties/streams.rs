@@ -360,7 +360,15 @@ fn an_error_stays() {
 
 #[test]
 fn a_writer_refuses_what_cannot_follow_and_goes_on() {
+    covers!("D14-2.2-04");
     for draft in drafts() {
+        // Whatever distance is written, the next ID is larger.
+        for delta in [0, 1, 63] {
+            let at = SubgroupCursor { extensions: false, previous: Some(5) };
+            let bytes = Bytes::copy_from_slice(&[delta, 1]);
+            let object = draft.decode_object(&at, &mut Reader::new(&bytes)).unwrap();
+            assert_eq!(object.object_id, 6 + u64::from(delta), "{draft:?}");
+        }
         let mut writer = SubgroupWriter::new(draft, HEADER);
         writer.opening().unwrap();
         let mut written = writer.object(&object(5, 0)).unwrap().to_vec();
