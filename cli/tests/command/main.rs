@@ -12,6 +12,7 @@ mod formats;
 mod listen;
 mod mlog;
 mod offers;
+mod packaging;
 mod probe;
 mod program;
 mod relay_settings;

@@ -32,12 +32,13 @@ const MAX_STREAM: usize = 16 << 20;
 pub(super) struct Shared {
     relay: BadRelay,
     version: Version,
+    late: Duration,
     announced: Mutex<Vec<(TrackNamespace, Arc<Peer>)>>,
 }
 
 impl Shared {
-    pub(super) fn new(relay: BadRelay, version: Version) -> Self {
-        Self { relay, version, announced: Mutex::default() }
+    pub(super) fn new(relay: BadRelay, version: Version, patience: u32) -> Self {
+        Self { relay, version, late: LATE * patience, announced: Mutex::default() }
     }
 
     fn publisher(&self, namespace: &TrackNamespace) -> Option<Arc<Peer>> {
@@ -219,7 +220,7 @@ async fn own_answer(shared: &Shared, peer: &Arc<Peer>, id: RequestId, request: &
         }
         BadRelay::WrongRequestIds => Some(answer::grant(RequestId(id.0 + 2), request)),
         BadRelay::Late => {
-            sleep(LATE).await;
+            sleep(shared.late).await;
             Some(right_answer(shared, peer, id, request))
         }
         BadRelay::OtherDraftsCode | BadRelay::DataBeforeAlias => {

@@ -28,6 +28,14 @@ impl RunningBadRelay {
     /// # Errors
     /// There is no port or no certificate to be had.
     pub fn start(relay: BadRelay, version: Version) -> io::Result<Self> {
+        Self::start_patient(relay, version, 1)
+    }
+
+    /// As [`RunningBadRelay::start`], for cases whose time limits are multiplied: so is the delay of [`BadRelay::Late`].
+    ///
+    /// # Errors
+    /// There is no port or no certificate to be had.
+    pub fn start_patient(relay: BadRelay, version: Version, patience: u32) -> io::Result<Self> {
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()])
             .map_err(io::Error::other)?;
         let certificate = CertificateHash::of(made.cert.der());
@@ -44,7 +52,7 @@ impl RunningBadRelay {
         let config = quinn::ServerConfig::with_crypto(Arc::new(tls));
         let endpoint = quinn::Endpoint::server(config, SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
         let url = format!("moqt://{}/", endpoint.local_addr()?).parse().map_err(io::Error::other)?;
-        let shared = Arc::new(Shared::new(relay, version));
+        let shared = Arc::new(Shared::new(relay, version, patience));
         let running = tokio::spawn(serve(endpoint, shared));
         Ok(Self { url, certificate, version, running })
     }

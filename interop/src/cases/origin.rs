@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use super::steps;
 use crate::Context;
 use crate::context::{ANSWER_LIMIT, mismatch};
-use crate::report::{Failure, Role};
+use crate::report::{Failure, NotPassed, Role};
 
 /// As many streams as a subscriber gets side by side.
 const MAX_SUBGROUPS: usize = 64;
@@ -57,11 +57,13 @@ impl Origin {
         Ok(Self { session, writer, announced: None, wanted, wants, serving })
     }
 
-    /// Offers the track (PUBLISH), and serves the relay's subscription.
-    pub(super) async fn offer(&mut self, cx: &Context, track: &FullTrackName) -> Result<(), Failure> {
+    /// Offers the track (PUBLISH), and serves the relay's subscription; the case is skipped if the relay does not do
+    /// PUBLISH.
+    pub(super) async fn offer(&mut self, cx: &Context, track: &FullTrackName) -> Result<(), NotPassed> {
         let reader = self.writer.reader(None);
-        let answer = self.session.publish(offer(track));
-        let publication = cx.granted(&self.session, RequestKind::Publish, ANSWER_LIMIT, answer).await?;
+        let answer = cx.within("PUBLISH_OK", ANSWER_LIMIT, self.session.publish(offer(track))).await?;
+        let publication =
+            answer.map_err(|failed| steps::not_granted(&self.session, RequestKind::Publish, &failed))?;
         self.serving.spawn(serve(publication, self.writer.track(), reader, self.wants.clone()));
         Ok(())
     }
