@@ -79,11 +79,11 @@ mod transport;
 pub use self::{
     api::{
         Delivery, FetchDelivery, FetchError, FetchSender, Fetched, FetchedObject, IncomingFetch,
-        IncomingPublish, IncomingPublishNamespace, IncomingRequest, IncomingSubgroup, IncomingSubscribe,
-        IncomingSubscribeNamespace, IncomingTrackStatus, NamespaceEvent, NamespaceSubscriber,
-        NamespaceSubscription, Object, PeerNamespace, Publication, PublicationError, PublishedNamespace,
-        Rejected, RequestFailed, Session, SubgroupError, SubgroupOptions, SubgroupSender, Subscription,
-        TrackInfo,
+        IncomingPublish, IncomingPublishNamespace, IncomingRequest, IncomingStream, IncomingSubgroup,
+        IncomingSubscribe, IncomingSubscribeNamespace, IncomingTrackStatus, NamespaceEvent,
+        NamespaceSubscriber, NamespaceSubscription, Object, OutgoingStream, PeerNamespace, Publication,
+        PublicationError, PublishedNamespace, Rejected, RequestFailed, Session, StreamFailed, SubgroupError,
+        SubgroupOptions, SubgroupSender, Subscription, TrackInfo,
     },
     backoff::Backoff,
     client::{Client, ClientState, Lost},

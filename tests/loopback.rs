@@ -39,6 +39,7 @@ mod in_each {
         namespaces_below_a_prefix_come_and_go;
         a_reset_subgroup_tells_its_code;
         a_dropped_subgroup_is_a_reset_and_not_an_end;
+        an_object_that_is_late_resets_its_subgroup_and_no_other;
         a_stopped_subgroup_stops_its_sender_and_no_other;
         a_reader_that_stalls_holds_up_only_its_own_subgroup;
         a_cancelled_write_loses_nothing;
@@ -292,6 +293,38 @@ async fn a_dropped_subgroup_is_a_reset_and_not_an_end(Ends { client, server, .. 
     subgroup.next_object().await.unwrap();
     drop(sender);
     assert_eq!(subgroup.next_object().await, Err(SubgroupError::Reset(ResetCode::Cancelled)));
+}
+
+async fn an_object_that_is_late_resets_its_subgroup_and_no_other(Ends { client, server, .. }: Ends) {
+    let asked = Subscribe { delivery_timeout: Some(Duration::from_millis(100)), ..Subscribe::new(track()) };
+    let accepts = async {
+        let IncomingRequest::Subscribe(request) = server.next_request().await.unwrap() else { panic!() };
+        request.accept(TrackInfo::default()).unwrap()
+    };
+    let (subscription, publication) = tokio::join!(client.subscribe(asked), accepts);
+    let mut subscription = subscription.unwrap();
+    let mut sender = publication.open_subgroup(options(0)).await.unwrap();
+    // Nobody reads: sooner or later an object waits.
+    let payload = Bytes::from(vec![7; 256 * 1024]);
+    let error = loop {
+        if let Err(error) = sender.write(payload.clone()).await {
+            break error;
+        }
+    };
+    assert_eq!(error, PublicationError::Late);
+
+    let mut subgroup = next_subgroup(&mut subscription).await;
+    let error = loop {
+        match subgroup.next_object().await {
+            Ok(object) => assert!(object.is_some(), "a subgroup that was reset does not end"),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error, SubgroupError::Reset(ResetCode::DeliveryTimeout));
+    let mut sender = publication.open_subgroup(options(1)).await.unwrap();
+    sender.write(Bytes::from_static(b"in time")).await.unwrap();
+    let mut subgroup = next_subgroup(&mut subscription).await;
+    assert_eq!(subgroup.next_object().await.unwrap().unwrap().payload, "in time");
 }
 
 async fn a_stopped_subgroup_stops_its_sender_and_no_other(Ends { client, server, .. }: Ends) {

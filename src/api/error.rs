@@ -140,6 +140,9 @@ impl From<SubgroupError> for FetchError {
 pub enum PublicationError {
     /// The subscriber has left, or wants no more of this subgroup.
     Cancelled,
+    /// An object was later than the delivery timeout: its subgroup was reset, and takes no more (draft-14 §9.2.1.2, draft-16
+    /// §9.2.2.2). The subscription goes on.
+    Late,
     /// It was asked wrongly.
     Misuse(Misuse),
     /// The object cannot be written in the session's draft, or not here; the stream stands where it stood.
@@ -152,6 +155,7 @@ impl fmt::Display for PublicationError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Cancelled => f.write_str("the subscriber wants no more"),
+            Self::Late => f.write_str("an object was later than the delivery timeout"),
             Self::Misuse(misuse) => misuse.fmt(f),
             Self::Encode(error) => error.fmt(f),
             Self::Closed(closed) => closed.fmt(f),

@@ -7,6 +7,7 @@ mod incoming;
 mod namespace;
 mod publication;
 mod received;
+mod registered;
 mod sender;
 mod sent;
 mod session;
@@ -24,6 +25,7 @@ pub use namespace::{
     NamespaceEvent, NamespaceSubscriber, NamespaceSubscription, PeerNamespace, PublishedNamespace,
 };
 pub use publication::Publication;
+pub use registered::{IncomingStream, OutgoingStream, StreamFailed};
 pub use sender::{SubgroupOptions, SubgroupSender};
 pub use session::Session;
 pub use subgroup::{IncomingSubgroup, Object};

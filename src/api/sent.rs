@@ -186,8 +186,13 @@ impl SentStream {
         // Dropped and not reset: the transport answers a stop with its own code.
         drop(self.cell.take());
         self.settle(broken.into());
+        let is_late = match broken {
+            Broken::Reset(code) => self.shared.draft.reset(code.into()) == ResetCode::DeliveryTimeout,
+            _ => false,
+        };
         match self.shared.close_reason() {
             Some(closed) => PublicationError::Closed(closed),
+            None if is_late => PublicationError::Late,
             None => PublicationError::Cancelled,
         }
     }

@@ -268,6 +268,10 @@ impl Session {
         self.handle.shared.connection.drained().await;
     }
 
+    pub(super) const fn handle(&self) -> &Arc<Handle> {
+        &self.handle
+    }
+
     #[cfg(test)]
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.handle.shared

@@ -46,7 +46,7 @@ async fn opening(
 ) -> Option<Result<Opening, DecodeError>> {
     let mut chunks = [const { Bytes::new() }; 4];
     loop {
-        if let Some(opening) = reader.next_opening(shared.draft).transpose() {
+        if let Some(opening) = reader.next_registered(shared.draft, &shared.stream_types).transpose() {
             return Some(opening);
         }
         match recv.read(&mut chunks).await.ok()? {

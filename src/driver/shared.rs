@@ -20,6 +20,8 @@ use crate::log::{self, SessionLog};
 use crate::session::{Closed, Event, Input, Instant, Misuse, Output, Session, StreamEnd, StreamId};
 use crate::transport::{CANCELLED, Connection, RecvStream, SendStream, TransportKind};
 
+/// How many messages, and how many streams, of registered types wait for an application.
+const MAX_REGISTERED: usize = 1024;
 /// The most that one receive call gives: 64 KiB of packets in one buffer, which lives as long as any part of it.
 const RECEIVE_BATCH: usize = 64 * 1024;
 
@@ -28,6 +30,8 @@ const RECEIVE_BATCH: usize = 64 * 1024;
 pub(crate) struct Shared {
     pub(crate) connection: Connection,
     pub(crate) draft: &'static dyn Draft,
+    /// The types of streams beyond the draft's.
+    pub(super) stream_types: Vec<u64>,
     started: tokio::time::Instant,
     /// Where tasks are spawned: handles may be dropped outside of any runtime.
     runtime: Handle,
@@ -38,6 +42,8 @@ pub(crate) struct Shared {
     pub(super) uncongested: Notify,
     /// Wakes whoever waits for the peer's requests.
     pub(crate) incoming: Notify,
+    /// Wakes whoever waits for messages and streams of registered types.
+    pub(crate) registered: Notify,
     /// Wakes whoever waits for the streams that we send on.
     settled: Notify,
     phase: watch::Sender<Phase>,
@@ -78,6 +84,9 @@ struct State {
     sending: HashMap<StreamId, Arc<SendCell>>,
     listeners: HashMap<RequestId, Listener>,
     incoming: VecDeque<Incoming>,
+    /// Messages and streams of registered types that nobody has taken yet.
+    messages: VecDeque<(u64, Bytes)>,
+    streams: VecDeque<(u64, RecvStream, Stash)>,
     closed: Option<Closed>,
     /// When control bytes were last handed to the transport.
     written: tokio::time::Instant,
@@ -103,6 +112,7 @@ impl Shared {
         let session = session(Instant::default());
         Arc::new(Self {
             draft: session.draft(),
+            stream_types: session.stream_types().to_vec(),
             connection,
             started: tokio::time::Instant::now(),
             runtime: Handle::current(),
@@ -115,12 +125,15 @@ impl Shared {
                 sending: HashMap::new(),
                 listeners: HashMap::new(),
                 incoming: VecDeque::new(),
+                messages: VecDeque::new(),
+                streams: VecDeque::new(),
                 closed: None,
                 written: tokio::time::Instant::now(),
             }),
             deadline_changed: Notify::new(),
             uncongested: Notify::new(),
             incoming: Notify::new(),
+            registered: Notify::new(),
             settled: Notify::new(),
             phase: watch::channel(Phase::Connecting).0,
             goaway: watch::channel(None).0,
@@ -178,6 +191,16 @@ impl Shared {
     /// The next request of the peer, if one waits.
     pub(crate) fn take_incoming(&self) -> Option<Incoming> {
         self.state().incoming.pop_front()
+    }
+
+    /// The next message of a registered type, if one waits.
+    pub(crate) fn take_message(&self) -> Option<(u64, Bytes)> {
+        self.state().messages.pop_front()
+    }
+
+    /// The next stream of a registered type, if one waits.
+    pub(crate) fn take_stream(&self) -> Option<(u64, RecvStream, Stash)> {
+        self.state().streams.pop_front()
     }
 
     /// Makes a stream known on which objects are sent, before anything can happen to it. `open` gives its number, its
@@ -414,6 +437,14 @@ impl Shared {
                     state.session.handle(self.now(), Input::DataEnded { stream, how });
                 }
             }
+            Output::Accept { stream, kind } => {
+                let Some((_, recv, leftover)) = state.held.remove(&stream) else { return };
+                // One too many is stopped as it is dropped.
+                if state.streams.len() < MAX_REGISTERED {
+                    state.streams.push_back((kind, recv, leftover));
+                    self.registered.notify_waiters();
+                }
+            }
             Output::Datagram { to, datagram } => {
                 if let Some(listener) = state.listeners.get(&to) {
                     listener.datagram(datagram);
@@ -468,6 +499,13 @@ impl Shared {
             Event::Namespace { id, namespace } => state.namespace(id, namespace, true),
             Event::NamespaceDone { id, namespace } => state.namespace(id, namespace, false),
             Event::NewGroupRequest { .. } => {}
+            Event::Message { kind, payload } if state.messages.len() < MAX_REGISTERED => {
+                state.messages.push_back((kind, payload));
+                self.registered.notify_waiters();
+            }
+            Event::Message { kind, .. } => {
+                tracing::warn!("a message of type {kind:#x} is lost: nobody takes those before it");
+            }
             Event::Malformed { id, reason } => {
                 tracing::warn!(%id, reason, "the track is malformed");
                 state.tell(id, Note::Ended(ended_here(PublishDoneCode::MalformedTrack, reason)));
@@ -502,6 +540,8 @@ impl Shared {
         state.lanes.clear();
         state.held.clear();
         state.incoming.clear();
+        state.messages.clear();
+        state.streams.clear();
         state.closed = Some(closed.clone());
         // Nothing more is said or heard: the log's file is finished.
         state.log = None;
@@ -509,6 +549,7 @@ impl Shared {
         self.incoming.notify_one();
         self.uncongested.notify_waiters();
         self.settled.notify_waiters();
+        self.registered.notify_waiters();
     }
 }
 

@@ -109,6 +109,8 @@ impl Recorder {
                 records.push(event(now, "moqt:stream_type_set", stream_type(*direction, *stream, kind)));
                 records.push(event(now, name, data));
             }
+            // The text has no event for messages that no draft has.
+            Trace::Other { .. } => {}
             Trace::Datagram { direction, datagram } => {
                 let name = match direction {
                     Direction::Sent => "moqt:object_datagram_created",

@@ -34,8 +34,15 @@ pub(crate) fn show(draft: &dyn Draft, trace: &Trace) {
                 Opening::Fetch(id) => {
                     tracing::trace!(target: TARGET, "{direction} FETCH_HEADER {{\"request_id\":{id}}}");
                 }
+                Opening::Other(kind) => {
+                    tracing::trace!(target: TARGET, "{direction} the opening of a stream of type {kind:#x}");
+                }
                 _ => {}
             }
+        }
+        Trace::Other { direction, kind, payload, .. } if is_shown() => {
+            let (direction, length) = (word(*direction), payload.len());
+            tracing::debug!(target: TARGET, "{direction} a message of type {kind:#x}, {length} bytes");
         }
         Trace::Datagram { direction, datagram } if tracing::enabled!(target: TARGET, Level::TRACE) => {
             let direction = word(*direction);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use moqingbird_wire::list::KeyValue;
 use moqingbird_wire::model::AuthorizationToken;
 
 /// Which end of the connection a session is.
@@ -29,6 +30,15 @@ pub struct Config {
     pub authorization_tokens: Vec<AuthorizationToken>,
     /// MOQT_IMPLEMENTATION.
     pub implementation: Option<Bytes>,
+    /// Setup parameters beyond the draft's, said as they are. Those of the peer are in
+    /// [`Setup::unknown`](moqingbird_wire::model::Setup::unknown).
+    pub setup_parameters: Vec<KeyValue>,
+    /// Types of control messages beyond the draft's that this end speaks: they come as
+    /// [`Event::Message`](super::Event::Message). Messages of types that are not registered close the session.
+    pub control_types: Vec<u64>,
+    /// Types of unidirectional streams beyond the draft's that this end speaks: they come as
+    /// [`Output::Accept`](super::Output::Accept). Streams of types that are not registered close the session.
+    pub stream_types: Vec<u64>,
     /// MAX_REQUEST_ID at the start: the peer's Request IDs stay below it, so it allows half as many requests. It is
     /// raised as requests end.
     pub max_request_id: u64,
@@ -81,6 +91,9 @@ impl Default for Config {
             implementation: Some(Bytes::from_static(
                 concat!("moqingbird/", env!("CARGO_PKG_VERSION")).as_bytes(),
             )),
+            setup_parameters: Vec::new(),
+            control_types: Vec::new(),
+            stream_types: Vec::new(),
             max_request_id: 100,
             max_auth_token_cache_size: 4 * 1024,
             max_waiting_requests: 1_000,

@@ -126,6 +126,10 @@ impl Session {
                 self.fetch_arrived(stream, *id);
                 return Ok(());
             }
+            Opening::Other(kind) => {
+                self.other_stream(stream, *kind);
+                return Ok(());
+            }
             // No such opening is known.
             _ => {
                 self.stop_stream(stream);

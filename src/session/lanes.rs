@@ -110,6 +110,10 @@ impl Session {
         }
         while let Some(frame) = self.lanes.open.get_mut(&stream).and_then(|lane| lane.assembler.next_frame())
         {
+            if self.is_registered_message(frame.kind) {
+                self.other_message(stream, frame)?;
+                continue;
+            }
             let message = self.draft.decode_control(&frame)?;
             self.trace(|| Trace::Message {
                 direction: Direction::Received,

@@ -53,6 +53,7 @@ mod lanes;
 mod namespaces;
 mod output;
 mod priority;
+mod registered;
 mod replies;
 mod requests;
 mod sent;

@@ -46,6 +46,13 @@ pub enum Output {
         /// The subscription or fetch.
         to: RequestId,
     },
+    /// Hand a unidirectional stream of a registered type to the application. Nothing more is told of it.
+    Accept {
+        /// The stream.
+        stream: StreamId,
+        /// Its type.
+        kind: u64,
+    },
     /// Hand a datagram to the subscription it belongs to.
     Datagram {
         /// The subscription.
@@ -166,6 +173,13 @@ pub enum Event {
         id: RequestId,
         /// The whole namespace.
         namespace: TrackNamespace,
+    },
+    /// A control message of a registered type.
+    Message {
+        /// Its type.
+        kind: u64,
+        /// What it carries.
+        payload: Bytes,
     },
     /// The peer wants us to leave; to this URI, or to the same place if it is empty.
     GoAway {

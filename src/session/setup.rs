@@ -31,7 +31,7 @@ impl Session {
             max_auth_token_cache_size: self.config.max_auth_token_cache_size,
             authorization_tokens,
             implementation: self.config.implementation.clone(),
-            unknown: Vec::new(),
+            unknown: self.config.setup_parameters.clone(),
         }
     }
 

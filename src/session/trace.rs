@@ -1,5 +1,6 @@
 //! What a session says and hears, for whoever keeps a log of it ([`Config::tap`](super::Config::tap)).
 
+use bytes::Bytes;
 use moqingbird_wire::model::{Datagram, Message, Opening};
 
 use super::{Output, Session, StreamId};
@@ -26,6 +27,17 @@ pub enum Trace {
         stream: StreamId,
         /// What is meant.
         message: Box<Message>,
+    },
+    /// A control message of a registered type.
+    Other {
+        /// Which way.
+        direction: Direction,
+        /// The control stream.
+        stream: StreamId,
+        /// Its type.
+        kind: u64,
+        /// What it carries.
+        payload: Bytes,
     },
     /// The opening of a data stream.
     Stream {

@@ -87,7 +87,7 @@ async fn finish(publication: Arc<Publication>, reader: Reader) -> Result<(), Pub
 /// Copies one subgroup as it grows.
 async fn copy_subgroup(publication: Arc<Publication>, reader: SubgroupReader) {
     match try_copy_subgroup(&publication, reader).await {
-        Ok(()) | Err(PublicationError::Cancelled | PublicationError::Closed(_)) => {}
+        Ok(()) | Err(PublicationError::Cancelled | PublicationError::Late | PublicationError::Closed(_)) => {}
         Err(error) => tracing::warn!(track = %publication.track(), %error, "a subgroup cannot be forwarded"),
     }
 }

@@ -12,6 +12,7 @@ mod limits;
 mod malformed;
 mod namespaces;
 mod publish;
+mod registered;
 mod request_ids;
 mod setup;
 mod shuffled;

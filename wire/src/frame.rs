@@ -2,7 +2,8 @@
 
 use bytes::{Bytes, BytesMut};
 
-use crate::buf::integer;
+use crate::buf::{Writer, integer};
+use crate::error::EncodeError;
 
 /// One control message as it stands on the stream, its payload not yet read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,6 +12,23 @@ pub struct Frame {
     pub kind: u64,
     /// The message payload, at most 65,535 bytes.
     pub payload: Bytes,
+}
+
+impl Frame {
+    /// Writes the message as it stands on the stream.
+    ///
+    /// # Errors
+    /// The type is over 2^62-1, or the payload over 65,535 bytes. Nothing is written then.
+    pub fn encode(&self, w: &mut Writer) -> Result<(), EncodeError> {
+        let start = w.len();
+        let written = w.varint(self.kind, "Message Type").and_then(|()| {
+            w.framed("Message Payload", |w| {
+                w.bytes(&self.payload);
+                Ok(())
+            })
+        });
+        written.inspect_err(|_| w.truncate(start))
+    }
 }
 
 /// Cuts a stream of bytes into frames. Holds at most one unfinished frame: 65,545 bytes.

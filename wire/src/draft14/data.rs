@@ -44,6 +44,7 @@ pub(super) fn opening(r: &mut Reader<'_>) -> Result<Opening, DecodeError> {
 
 pub(super) fn write_opening(w: &mut Writer, opening: &Opening) -> Result<(), EncodeError> {
     match opening {
+        Opening::Other(kind) => w.varint(*kind, "Stream Type"),
         Opening::Fetch(id) => {
             w.varint(stream::FETCH, "Stream Type")?;
             w.varint(id.0, "Request ID")

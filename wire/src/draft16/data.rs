@@ -65,6 +65,7 @@ pub(super) fn opening(r: &mut Reader<'_>) -> Result<Opening, DecodeError> {
 
 pub(super) fn write_opening(opening: &Opening, w: &mut Writer) -> Result<(), EncodeError> {
     match opening {
+        Opening::Other(kind) => w.varint(*kind, "Stream Type"),
         Opening::Fetch(id) => {
             w.varint(FETCH_HEADER, "Stream Type")?;
             w.varint(id.0, "Request ID")

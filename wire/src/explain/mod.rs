@@ -98,6 +98,7 @@ pub fn uni(draft: &'static dyn Draft, bytes: Bytes) -> Explanation {
         match explainer.unit(r, |r| draft.decode_opening(r), opening_name)? {
             Opening::Subgroup(header) => explainer.subgroup(&header, r),
             Opening::Fetch(_) => explainer.fetch(r),
+            Opening::Other(_) => Ok(()),
         }
     });
     explanation.or_malformed(draft)
@@ -247,6 +248,7 @@ fn opening_name(opening: &Opening) -> String {
             format!("SUBGROUP_HEADER, track alias {}, group {}", header.track_alias.0, header.group_id)
         }
         Opening::Fetch(request) => format!("FETCH_HEADER, request {}", request.0),
+        Opening::Other(kind) => format!("stream of type {kind:#x}"),
     }
 }
 
@@ -292,6 +294,7 @@ fn malformed(draft: &'static dyn Draft, bytes: &Bytes) -> Option<(usize, &'stati
     match opening {
         Opening::Subgroup(header) => malformed_subgroup(SubgroupReader::new(draft, header, rest)),
         Opening::Fetch(request) => malformed_fetch(draft, request, rest),
+        Opening::Other(_) => None,
     }
 }
 

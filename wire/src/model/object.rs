@@ -12,6 +12,9 @@ pub enum Opening {
     Subgroup(SubgroupHeader),
     /// The answer to this FETCH follows.
     Fetch(RequestId),
+    /// A stream of this type, which the draft does not have and whoever reads has registered
+    /// ([`OpeningReader::next_registered`](crate::stream::OpeningReader::next_registered)). What follows is its own.
+    Other(u64),
 }
 
 /// SUBGROUP_HEADER (draft-14 §10.4.2, draft-16 §10.4.2).

@@ -40,8 +40,13 @@ impl Stash {
         self.finished = true;
     }
 
+    /// What comes next, for those who read a stream of a type of their own.
+    pub fn next_chunk(&mut self) -> Option<Bytes> {
+        self.refill().then(|| std::mem::take(&mut self.front))
+    }
+
     /// Whether FIN has arrived.
-    pub(super) const fn is_finished(&self) -> bool {
+    pub const fn is_finished(&self) -> bool {
         self.finished
     }
 
