@@ -41,6 +41,8 @@ pub(crate) enum Bench {
     Sub(EndArgs),
     /// The same bytes over bare QUIC or WebTransport streams: the bound
     Bare(BareArgs),
+    /// What requests and idle sessions cost a relay of our own
+    Control(ControlArgs),
     /// The codec alone, without any transport
     Codec(CodecArgs),
     /// Two results side by side
@@ -165,6 +167,21 @@ pub(crate) struct CodecArgs {
 }
 
 #[derive(Clone, Debug, clap::Args)]
+pub(crate) struct ControlArgs {
+    #[command(flatten)]
+    pub(crate) workload: Workload,
+    /// Tracks that are subscribed to
+    #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) requests: u32,
+    /// Sessions that do nothing
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) sessions: u32,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Clone, Debug, clap::Args)]
 pub(crate) struct CompareArgs {
     /// A result of --json
     #[arg(value_name = "A.json")]
@@ -179,12 +196,13 @@ pub(crate) struct CompareArgs {
 
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "\
-Both commands print a JSON object, of which one figure is compared: a key, or several with dots between them.
+Both commands print a JSON object, of which figures are compared: a key, or several with dots between them. A command
+that prints more than the object prints it last, on a line of its own.
 
 Examples:
   moqt bench versus --object-size 4096 --streams 8
-  moqt bench versus --of relay --figure cpu_s_per_gb.relay --subscribers 16 --rate 200
-  moqt bench versus --figure objects_per_s --object-size 100 --group-size 10000 --against 'bench/peers/aiomoqt-loopback.sh 100'")]
+  moqt bench versus --of relay --figure processes.forwarder.cpu_s_per_gb --subscribers 16 --rate 200
+  moqt bench versus --figure objects_per_s --object-size 100 --group-size 10000 --against 'bench/peers/aiomoqt.sh loopback --object-size 100 --group-size 10000'")]
 pub(crate) struct VersusArgs {
     #[command(flatten)]
     pub(crate) workload: Workload,
@@ -197,9 +215,9 @@ pub(crate) struct VersusArgs {
     /// How often each runs
     #[arg(long, default_value_t = 11, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub(crate) rounds: u32,
-    /// The figure that is compared
+    /// The figures that are compared; may be repeated
     #[arg(long, value_name = "KEY", default_value = "payload_mbit_per_s")]
-    pub(crate) figure: String,
+    pub(crate) figure: Vec<String>,
     /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,

@@ -12,6 +12,7 @@ mod args;
 mod bare;
 mod codec;
 mod compare;
+mod control;
 mod ours;
 mod outputs;
 mod plot;
@@ -51,6 +52,7 @@ pub async fn run(args: Args) -> Result<ExitCode, Error> {
         Bench::Pub(args) => outputs::show(&args.output, &scene::publisher(&args).await?)?,
         Bench::Sub(args) => outputs::show(&args.output, &scene::subscriber(&args).await?)?,
         Bench::Adaptive(args) => adaptive::run(&args).await?,
+        Bench::Control(args) => control::run(&args).await?,
         Bench::Codec(args) => codec::run(&args)?,
         Bench::Compare(args) => compare::run(&args)?,
         Bench::Versus(args) => versus::run(&args).await?,

@@ -11,7 +11,7 @@ use moqingbird::wire::model::{
 use moqingbird::wire::stream::SubgroupItem;
 use moqingbird::{
     Delivery, IncomingRequest, IncomingSubgroup, IncomingSubscribe, Publication, PublishedNamespace, Session,
-    SubgroupOptions, SubgroupSender, Subscription, TrackInfo,
+    SubgroupError, SubgroupOptions, SubgroupSender, Subscription, TrackInfo,
 };
 use tokio::task::JoinSet;
 
@@ -266,15 +266,19 @@ impl Arriving for Subgroup {
     }
 
     async fn read(&mut self, batch: &mut Batch, first: u64) -> Result<bool, Error> {
-        let Some(mut item) = self.subgroup.next_item().await? else { return Ok(false) };
+        let mut next = self.subgroup.next_item().await;
+        let mut arrived = false;
         loop {
-            if !self.count(&item, batch, first) {
-                return Ok(false);
+            match next {
+                Ok(Some(item)) if self.count(&item, batch, first) => arrived = true,
+                // Nothing more has come for now; or there is nothing more.
+                Ok(None) => return Ok(arrived),
+                // The end, or a subgroup that was given up on the way, as one is whose reader is far behind: the rest of it
+                // is lost.
+                Ok(Some(_)) | Err(SubgroupError::Reset(_)) => return Ok(false),
+                Err(error) => return Err(error.into()),
             }
-            match self.subgroup.try_next_item()? {
-                Some(next) => item = next,
-                None => return Ok(true),
-            }
+            next = self.subgroup.try_next_item();
         }
     }
 }

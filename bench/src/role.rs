@@ -260,7 +260,7 @@ async fn accept(server: &Server) -> Result<Session, Error> {
     Ok(server.accept().await.ok_or("the port was closed")?.accept().await?)
 }
 
-async fn connect(place: &Place, workload: &Workload) -> Result<Session, Error> {
+pub(crate) async fn connect(place: &Place, workload: &Workload) -> Result<Session, Error> {
     let mut options = ClientOptions::default();
     options.connect.versions = vec![workload.version()];
     options.connect.trust = match &place.trust {
@@ -276,7 +276,11 @@ fn bare_place(listener: &Listener) -> Result<Place, Error> {
     Ok(Place { at: listener.address()?.to_string(), trust })
 }
 
-async fn bare_connect(place: &Place, side: Side, workload: &Workload) -> Result<Connection, Error> {
+pub(crate) async fn bare_connect(
+    place: &Place,
+    side: Side,
+    workload: &Workload,
+) -> Result<Connection, Error> {
     let Recognised::Certificate(certificate) = &place.trust else {
         return Err("a bare server is recognised by its certificate".into());
     };

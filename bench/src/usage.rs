@@ -14,12 +14,19 @@ pub(crate) struct Usage {
     pub(crate) cpu_s: f64,
     /// The most memory that was resident at once, in bytes.
     pub(crate) peak_rss_bytes: u64,
+    /// The memory that is resident now, in bytes.
+    pub(crate) rss_bytes: u64,
 }
 
 impl Usage {
     pub(crate) fn of(pid: u32) -> Self {
         let read = |file: &str| fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
-        Self { cpu_s: cpu(&read("stat")).unwrap_or(0.0), peak_rss_bytes: peak(&read("status")).unwrap_or(0) }
+        let status = read("status");
+        Self {
+            cpu_s: cpu(&read("stat")).unwrap_or(0.0),
+            peak_rss_bytes: memory(&status, "VmHWM:").unwrap_or(0),
+            rss_bytes: memory(&status, "VmRSS:").unwrap_or(0),
+        }
     }
 }
 
@@ -30,8 +37,8 @@ fn cpu(stat: &str) -> Option<f64> {
     Some((ticks()? + ticks()?) / TICKS)
 }
 
-fn peak(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+fn memory(status: &str, name: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
 }
 
@@ -43,8 +50,8 @@ mod tests {
     fn a_name_with_spaces_and_parentheses_does_not_shift_the_fields() {
         let stat = "77 (a) b (c) S 1 1 1 0 -1 4194304 100 0 0 0 250 50 0 0 20 0 1 0";
         assert_eq!(cpu(stat), Some(3.0));
-        assert_eq!(peak("Name:\tx\nVmHWM:\t    12 kB\nVmRSS:\t 4 kB\n"), Some(12 * 1024));
-        assert_eq!((cpu(""), peak("")), (None, None));
+        assert_eq!(memory("Name:\tx\nVmHWM:\t    12 kB\nVmRSS:\t 4 kB\n", "VmHWM:"), Some(12 * 1024));
+        assert_eq!((cpu(""), memory("", "VmRSS:")), (None, None));
     }
 
     #[cfg(target_os = "linux")]

@@ -13,51 +13,82 @@ use crate::progress::Progress;
 use crate::workload::{Congestion, Transport};
 use crate::{Error, Workload};
 
+/// What the two commands reached in one round, a value for each figure.
+type Round = Vec<(f64, f64)>;
+
 pub(crate) async fn run(args: &VersusArgs) -> Result<(), Error> {
     let progress = Progress::steps("rounds", args.rounds);
-    let mut rounds = Vec::new();
+    let mut rounds: Vec<Round> = Vec::new();
     for round in 1..=args.rounds {
-        let a = measure(ours(args)?, &figure_of_ours(&args.figure)).await?;
-        let b = measure(theirs(args)?, &args.figure).await?;
-        if b == 0.0 {
-            return Err(format!("{} of the other command is 0 in round {round}", args.figure).into());
+        let a = measure(ours(args)?, args.figure.iter().map(|key| figure_of_ours(key))).await?;
+        let b = measure(theirs(args)?, args.figure.iter().cloned()).await?;
+        let pairs: Round = a.into_iter().zip(b).collect();
+        for ((a, b), key) in pairs.iter().zip(&args.figure) {
+            progress.say(&format!("{round:>3}  {a:>14.2}  {b:>14.2}  {:>8.3}  {key}", a / b));
         }
-        progress.say(&format!("{round:>3}  {a:>14.2}  {b:>14.2}  {:.3}", a / b));
         progress.step();
-        rounds.push((a, b));
+        rounds.push(pairs);
     }
     drop(progress);
-    show(args, &rounds)?;
-    Ok(())
+    let outcomes: Vec<_> = args
+        .figure
+        .iter()
+        .enumerate()
+        .map(|(at, key)| Outcome::new(key, rounds.iter().map(|it| it[at])))
+        .collect();
+    show(args, &outcomes)
 }
 
-fn show(args: &VersusArgs, rounds: &[(f64, f64)]) -> Result<(), Error> {
-    let ratios = sorted(rounds.iter().map(|(a, b)| a / b));
-    let (a, b) = (sorted(rounds.iter().map(|it| it.0)), sorted(rounds.iter().map(|it| it.1)));
-    let [low, median, high] = [0.25, 0.5, 0.75].map(|share| quantile(&ratios, share));
+/// What became of one figure.
+struct Outcome<'a> {
+    key: &'a str,
+    rounds: Vec<(f64, f64)>,
+    medians: (f64, f64),
+    /// Quartiles and median of the rounds' ratios.
+    ratio: [f64; 3],
+}
+
+impl<'a> Outcome<'a> {
+    fn new(key: &'a str, rounds: impl Iterator<Item = (f64, f64)>) -> Self {
+        let rounds: Vec<_> = rounds.collect();
+        let median = |of: fn(&(f64, f64)) -> f64| quantile(&sorted(rounds.iter().map(of)), 0.5);
+        let ratios = sorted(rounds.iter().map(|(a, b)| a / b).filter(|ratio| ratio.is_finite()));
+        let ratio = [0.25, 0.5, 0.75].map(|share| quantile(&ratios, share));
+        let medians = (median(|it| it.0), median(|it| it.1));
+        Self { key, medians, ratio, rounds }
+    }
+
+    fn json(&self) -> Value {
+        let round = |(a, b): &(f64, f64)| json!({ "a": a, "b": b, "ratio": a / b });
+        let [q1, median, q3] = self.ratio;
+        json!({
+            "rounds": self.rounds.iter().map(round).collect::<Vec<_>>(),
+            "a_median": self.medians.0,
+            "b_median": self.medians.1,
+            "ratio": { "q1": q1, "median": median, "q3": q3 },
+        })
+    }
+}
+
+fn show(args: &VersusArgs, outcomes: &[Outcome<'_>]) -> Result<(), Error> {
     let mut out = io::stdout().lock();
     if args.json {
-        let result = json!({
-            "figure": args.figure,
-            "rounds": rounds.iter().map(|(a, b)| json!({ "a": a, "b": b, "ratio": a / b })).collect::<Vec<_>>(),
-            "a_median": quantile(&a, 0.5),
-            "b_median": quantile(&b, 0.5),
-            "ratio": { "q1": low, "median": median, "q3": high },
-        });
-        writeln!(out, "{result}")?;
+        let figures: serde_json::Map<_, _> =
+            outcomes.iter().map(|it| (it.key.to_owned(), it.json())).collect();
+        writeln!(out, "{}", json!({ "figures": figures }))?;
         return Ok(());
     }
-    writeln!(out, "{}: A is ours, B is {}", args.figure, args.against.as_deref().unwrap_or("bare"))?;
-    writeln!(out, "round               A               B   A / B")?;
-    for (round, (a, b)) in rounds.iter().enumerate() {
-        writeln!(out, "{:>5}{a:>16.2}{b:>16.2}{:>8.3}", round + 1, a / b)?;
+    writeln!(out, "A is ours, B is {}", args.against.as_deref().unwrap_or("bare"))?;
+    for Outcome { key, rounds, medians: (a_median, b_median), ratio: [q1, median, q3] } in outcomes {
+        writeln!(out, "{key}\nround               A               B   A / B")?;
+        for (round, (a, b)) in rounds.iter().enumerate() {
+            writeln!(out, "{:>5}{a:>16.2}{b:>16.2}{:>8.3}", round + 1, a / b)?;
+        }
+        writeln!(
+            out,
+            "median{a_median:>15.2}{b_median:>16.2}{median:>8.3}  (quartiles {q1:.3} and {q3:.3})"
+        )?;
     }
-    writeln!(
-        out,
-        "median{:>15.2}{:>16.2}{median:>8.3}  (quartiles {low:.3} and {high:.3})",
-        quantile(&a, 0.5),
-        quantile(&b, 0.5)
-    )?;
     Ok(())
 }
 
@@ -142,8 +173,8 @@ fn words(workload: &Workload) -> Vec<String> {
     words
 }
 
-/// Runs a command and takes one figure from the JSON object in its last line.
-async fn measure(mut command: Command, key: &str) -> Result<f64, Error> {
+/// Runs a command and takes figures from the JSON object in its last line.
+async fn measure(mut command: Command, keys: impl Iterator<Item = String>) -> Result<Vec<f64>, Error> {
     let shown = format!("{:?}", command.as_std());
     let Output { status, stdout, .. } =
         command.stdin(Stdio::null()).stderr(Stdio::inherit()).kill_on_drop(true).output().await?;
@@ -154,7 +185,8 @@ async fn measure(mut command: Command, key: &str) -> Result<f64, Error> {
     let last = text.lines().rev().find(|line| line.starts_with('{')).unwrap_or("");
     let result: Value =
         serde_json::from_str(last).map_err(|error| format!("{shown} printed no JSON object: {error}"))?;
-    figure(&result, key).ok_or_else(|| format!("{shown} has no figure {key}").into())
+    keys.map(|key| figure(&result, &key).ok_or_else(|| format!("{shown} has no figure {key}").into()))
+        .collect()
 }
 
 #[cfg(test)]

@@ -1,10 +1,8 @@
 //! What the writers of all data streams have in common: the bytes' way out, and the stream's end.
 
 use std::collections::VecDeque;
-use std::future::poll_fn;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 
 use bytes::Bytes;
 use moqingbird_wire::EncodeError;
@@ -13,7 +11,7 @@ use moqingbird_wire::model::ResetCode;
 use tokio::sync::watch;
 
 use super::{Handle, PublicationError};
-use crate::driver::{Broken, SendCell, Shared};
+use crate::driver::{Broken, SendCell, Shared, now_or_never};
 use crate::session::{Input, Misuse, StreamEnd, StreamId};
 use crate::transport::CANCELLED;
 
@@ -22,6 +20,9 @@ use crate::transport::CANCELLED;
 const PACKED: usize = 512;
 /// No more is packed into one piece, in bytes.
 const PACK: usize = 16 << 10;
+/// Room for most headers, and how much is taken where there is less, in bytes.
+const HEADER: usize = 32;
+const AHEAD: usize = 1 << 10;
 
 /// What was taken and not handed over to the transport yet.
 #[derive(Debug, Default)]
@@ -30,6 +31,8 @@ pub(super) struct Pending {
     /// Headers and small payloads behind `bytes`, one piece of many.
     packed: Writer,
     payload_left: u64,
+    /// Whether there was an object before.
+    begun: bool,
 }
 
 impl Pending {
@@ -55,7 +58,12 @@ impl Pending {
         encode: impl FnOnce(&mut Writer) -> Result<(), EncodeError>,
         payload_length: u64,
     ) -> Result<(), EncodeError> {
+        // A stream of one object wants no room for more.
+        if self.begun {
+            self.packed.reserve(HEADER, AHEAD);
+        }
         encode(&mut self.packed)?;
+        self.begun = true;
         self.payload_left = payload_length;
         self.seal_if(PACK);
         Ok(())
@@ -100,15 +108,6 @@ const fn misused(problem: &'static str) -> PublicationError {
     PublicationError::Misuse(Misuse::WrongState(problem))
 }
 
-/// What a future gives at once, if it does.
-async fn poll_once<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
-    poll_fn(|context| match future.as_mut().poll(context) {
-        Poll::Ready(output) => Poll::Ready(Some(output)),
-        Poll::Pending => Poll::Ready(None),
-    })
-    .await
-}
-
 /// A stream that is counted until it is settled. Dropped unfinished, it is reset with CANCELLED.
 #[derive(Debug)]
 pub(super) struct SentStream {
@@ -139,7 +138,7 @@ impl SentStream {
         }
         let written = {
             let mut write = pin!(self.cell.write_all(pending.pieces()));
-            match poll_once(write.as_mut()).await {
+            match now_or_never(write.as_mut()).await {
                 Some(written) => written,
                 None => {
                     self.waits = true;

@@ -8,7 +8,7 @@ use moqingbird_wire::model::Opening;
 use moqingbird_wire::stream::OpeningReader;
 use tokio::time::timeout;
 
-use super::{Intake, OPENING_TIMEOUT, Shared, lane};
+use super::{Intake, OPENING_TIMEOUT, Shared, lane, now_or_never};
 use crate::session::Input;
 use crate::transport::RecvStream;
 
@@ -22,19 +22,35 @@ pub(super) async fn lanes(shared: Arc<Shared>, _intake: Intake) {
 
 /// Takes in data streams until the connection ends. A stream whose header has not come holds up no other.
 pub(super) async fn data_streams(shared: Arc<Shared>, _intake: Intake) {
-    while let Ok(recv) = shared.connection.accept_uni().await {
-        shared.spawn(data_stream(shared.clone(), shared.intake(), recv));
+    while let Ok(mut recv) = shared.connection.accept_uni().await {
+        let mut reader = OpeningReader::new();
+        // Most headers come with their streams, which then need no task of their own.
+        match now_or_never(opening(&shared, &mut recv, &mut reader)).await {
+            Some(opening) => judge(&shared, opening, recv, reader),
+            None => shared.spawn(data_stream(shared.clone(), shared.intake(), recv, reader)),
+        }
     }
 }
 
-/// A stream that says nothing for long, or is reset before its header, is of no request and cannot be counted: it is
-/// stopped, as whatever is dropped unread.
-async fn data_stream(shared: Arc<Shared>, _intake: Intake, mut recv: RecvStream) {
-    let mut reader = OpeningReader::new();
-    match timeout(OPENING_TIMEOUT, opening(&shared, &mut recv, &mut reader)).await {
-        Ok(Some(Ok(opening))) => shared.judge(opening, recv, reader.into_leftover()),
-        Ok(Some(Err(violation))) => shared.handle(Input::Violation(violation)),
-        Ok(None) | Err(_) => {}
+/// A stream that says nothing for long is of no request and cannot be counted: it is stopped, as whatever is dropped
+/// unread.
+async fn data_stream(shared: Arc<Shared>, _intake: Intake, mut recv: RecvStream, mut reader: OpeningReader) {
+    if let Ok(opening) = timeout(OPENING_TIMEOUT, opening(&shared, &mut recv, &mut reader)).await {
+        judge(&shared, opening, recv, reader);
+    }
+}
+
+/// One that was reset before its header is of no request either.
+fn judge(
+    shared: &Arc<Shared>,
+    opening: Option<Result<Opening, DecodeError>>,
+    recv: RecvStream,
+    reader: OpeningReader,
+) {
+    match opening {
+        Some(Ok(opening)) => shared.judge(opening, recv, reader.into_leftover()),
+        Some(Err(violation)) => shared.handle(Input::Violation(violation)),
+        None => {}
     }
 }
 

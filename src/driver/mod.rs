@@ -20,7 +20,10 @@ mod timer;
 #[cfg(test)]
 mod tests;
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use moqingbird_wire::Version;
@@ -37,6 +40,18 @@ pub(crate) use shared::{DataStream, Shared};
 
 /// How long a stream of the peer may stay silent. Longer than SETUP may take, which has a code of its own.
 const OPENING_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// What a future gives at once, if it does.
+pub(crate) async fn now_or_never<F: Future>(future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    poll_fn(|context| {
+        Poll::Ready(match future.as_mut().poll(context) {
+            Poll::Ready(output) => Some(output),
+            Poll::Pending => None,
+        })
+    })
+    .await
+}
 
 /// Starts a session on a connection. It lives until either side closes it, or the connection is lost.
 pub(crate) fn start(

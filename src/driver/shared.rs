@@ -228,7 +228,9 @@ impl Shared {
     fn settle(&self, state: &mut State, stream: StreamId, how: StreamEnd) {
         state.sending.remove(&stream);
         state.session.handle(self.now(), Input::DataSettled { stream, how });
-        self.settled.notify_waiters();
+        if state.sending.is_empty() {
+            self.settled.notify_waiters();
+        }
     }
 
     /// Waits until no stream that we sent on is left.

@@ -99,7 +99,7 @@ impl Default for Config {
             max_waiting_requests: 1_000,
             max_held_streams: 1_000,
             max_held_bytes: 16 * 1024 * 1024,
-            max_subscription_streams: 10_000,
+            max_subscription_streams: 16_384,
             max_held_datagrams: 64,
             max_held_datagram_bytes: 64 * 1024,
             max_namespaces: 10_000,

@@ -4,6 +4,7 @@ mod api;
 mod fuzz;
 mod ledger;
 mod opinions;
+mod performance;
 mod sim;
 
 use std::path::{Path, PathBuf};
@@ -25,6 +26,8 @@ enum Chore {
     Opinions(opinions::Options),
     /// Run the simulation of whole sessions with many seeds.
     Sim(sim::Options),
+    /// Measure what PERFORMANCE.md tells, and write it there.
+    Performance(performance::Options),
 }
 
 /// What a chore answers: nothing, or why it failed.
@@ -37,6 +40,7 @@ fn main() -> ExitCode {
         Chore::Fuzz(options) => fuzz::run(&options),
         Chore::Opinions(options) => opinions::run(&options),
         Chore::Sim(options) => sim::run(&options),
+        Chore::Performance(options) => performance::run(&options),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

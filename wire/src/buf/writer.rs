@@ -32,6 +32,15 @@ impl Writer {
         self.data.is_empty()
     }
 
+    /// Makes sure of room for `least` more bytes; where there is less, takes room for `ahead`, so that what is written in
+    /// small pieces between calls of [`Writer::take`] costs no allocation each.
+    #[inline]
+    pub fn reserve(&mut self, least: usize, ahead: usize) {
+        if self.data.capacity() - self.data.len() < least {
+            self.data.reserve(ahead.max(least));
+        }
+    }
+
     /// A variable-length integer in its shortest form.
     #[inline]
     pub fn varint(&mut self, value: u64, field: &'static str) -> Result<(), EncodeError> {
