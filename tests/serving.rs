@@ -11,8 +11,8 @@ use bytes::Bytes;
 use moqingbird::track::{SubgroupInfo, SubgroupWriter, Track, TrackOptions, Writer, serve, serve_fetch};
 use moqingbird::wire::model::{
     Datagram, DatagramBody, EndLocation, Extensions, Fetch, FetchRange, GroupOrder, Location, ObjectStatus,
-    PublishDoneCode, RangeStatus, ReasonPhrase, RequestError, RequestErrorCode, RequestUpdate, Subscribe,
-    SubscriptionFilter, TrackAlias, TrackExtensions,
+    PublishDoneCode, RangeStatus, ReasonPhrase, RequestError, RequestErrorCode, RequestUpdate, ResetCode,
+    Subscribe, SubscriptionFilter, TrackAlias, TrackExtensions,
 };
 use moqingbird::{
     Delivery, FetchDelivery, Fetched, IncomingRequest, PublicationError, RequestFailed, Session,
@@ -51,6 +51,7 @@ mod each {
         an_object_comes_once_whatever_is_updated;
         a_subgroup_that_a_pause_interrupts_is_reset;
         objects_before_the_start_are_no_reason_to_reset;
+        a_subgroup_that_is_not_wanted_is_not_opened_again;
         nothing_is_published_behind_the_end_of_the_track;
         the_end_of_a_group_is_one_above_its_largest_object;
         the_end_of_a_track_is_one_above_its_last_object_or_a_group_of_its_own;
@@ -267,7 +268,7 @@ async fn the_end_of_the_track_is_told_with_its_last_object_only(version: Version
 }
 
 async fn a_fetch_of_what_is_no_longer_known_says_so(version: Version) {
-    covers!("D14-9.16.3-12");
+    covers!("D14-9.16.3-12", "D16-9.16.3-09");
     let mut options = TrackOptions::default();
     options.max_groups = 2;
     let origin = Origin::with(version, options);
@@ -291,7 +292,7 @@ async fn a_fetch_of_what_is_no_longer_known_says_so(version: Version) {
 }
 
 async fn a_subscriber_hears_of_the_largest_object_that_has_begun(version: Version) {
-    covers!("D16-5.1.2-10", "D16-9.2.2.7-02");
+    covers!("D14-6.2-02", "D16-5.1.2-10", "D16-6.2-02", "D16-9.2.2.7-02");
     let origin = Origin::new(version);
     let early = origin.client().await;
     let subscription = early.subscribe(Subscribe::new(net::track())).await.unwrap();
@@ -307,7 +308,7 @@ async fn a_subscriber_hears_of_the_largest_object_that_has_begun(version: Versio
 }
 
 async fn what_was_published_before_is_not_delivered(version: Version) {
-    covers!("D16-9.9-04");
+    covers!("D14-9.7-05", "D16-5.1.2-05", "D16-5.1.2-06", "D16-9.9-04");
     let origin = Origin::new(version);
     origin.group(0, 0..3);
     let client = origin.client().await;
@@ -315,9 +316,15 @@ async fn what_was_published_before_is_not_delivered(version: Version) {
     let filter = Some(SubscriptionFilter::AbsoluteStart(Location::new(0, 0)));
     let mut subscription =
         client.subscribe(Subscribe { filter, ..Subscribe::new(net::track()) }).await.unwrap();
+    let start = Location::new(0, 0);
+    let filter = Some(SubscriptionFilter::AbsoluteRange { start, end_group: 1 });
+    let other = origin.client().await;
+    let mut bounded = other.subscribe(Subscribe { filter, ..Subscribe::new(net::track()) }).await.unwrap();
     origin.group(1, 0..3);
-    let delivered = collect(&mut subscription, 3).await;
-    assert_eq!(delivered.into_keys().collect::<Vec<_>>(), [(1, 0), (1, 1), (1, 2)]);
+    for subscription in [&mut subscription, &mut bounded] {
+        let delivered = collect(subscription, 3).await;
+        assert_eq!(delivered.into_keys().collect::<Vec<_>>(), [(1, 0), (1, 1), (1, 2)]);
+    }
 }
 
 async fn an_object_comes_once_whatever_is_updated(version: Version) {
@@ -385,6 +392,26 @@ async fn objects_before_the_start_are_no_reason_to_reset(version: Version) {
         ids.push(object.location.object);
     }
     assert_eq!(ids, (4..10).collect::<Vec<_>>());
+}
+
+async fn a_subgroup_that_is_not_wanted_is_not_opened_again(version: Version) {
+    covers!("D16-10.4.3-14");
+    let origin = Origin::new(version);
+    let client = origin.client().await;
+    let mut subscription = client.subscribe(Subscribe::new(net::track())).await.unwrap();
+    let mut subgroup = origin.subgroup(0);
+    write(&mut subgroup, 0, [0]);
+    let mut received = next_subgroup(&mut subscription).await;
+    assert!(received.next_object().await.unwrap().is_some());
+    received.stop(ResetCode::Cancelled);
+    for id in 1..20 {
+        write(&mut subgroup, 0, [id]);
+        tokio::task::yield_now().await;
+    }
+    subgroup.finish().unwrap();
+    origin.group(1, [0]);
+    // The next that comes is of the next group.
+    assert_eq!(next_subgroup(&mut subscription).await.group_id(), 1);
 }
 
 #[tokio::test]

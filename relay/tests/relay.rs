@@ -497,6 +497,7 @@ async fn a_subscriber_in_the_middle_gets_what_is_new(world: World) {
 }
 
 async fn a_range_in_the_past_is_declined(world: World) {
+    covers!("D14-9.7-16", "D16-9.9-02");
     let (publisher, first, second) =
         (world.publisher().await, world.subscriber().await, world.subscriber().await);
     let _announced = announce(&publisher).await;
@@ -539,7 +540,7 @@ async fn what_is_left_and_asked_again_at_once_is_granted(world: World) {
 }
 
 async fn a_session_may_subscribe_to_its_own_track(world: World) {
-    covers!("D16-5.1-08");
+    covers!("D14-5.1-03", "D16-5.1-08");
     let peer = world.publisher().await;
     let _announced = announce(&peer).await;
     let (publication, mut subscription) = connected(&peer, &peer).await;

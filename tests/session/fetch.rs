@@ -286,7 +286,7 @@ in_every_draft! {
     }
 
     fn joining_fetch_of_more_groups_than_there_were_is_of_all(draft) {
-        covers!("D14-9.16.2.1-04");
+        covers!("D14-9.16.2.1-04", "D16-9.16.2.1-04");
         let (mut pair, subscription) = subscribed(draft, Some(Location::new(1, 4)));
         let now = pair.now;
         let id = pair.session(CLIENT).request(now, relative(subscription, 5)).unwrap();

@@ -33,6 +33,21 @@ in_every_draft! {
         assert!(matches!(&server.events[..], [Event::Established(said)] if *said == setup));
     }
 
+    fn extension_that_was_not_agreed_on_is_unknown(draft) {
+        covers!("D16-3.2-02");
+        let mut raw = Raw::opening(draft, Side::Server, Config::default());
+        let offer = KeyValue { key: 0x70, value: Value::Integer(1) };
+        let setup = Setup { unknown: vec![offer], ..raw.setup() };
+        raw.say_setup(setup);
+        let Message::ServerSetup(answer) = raw.heard_one() else { panic!() };
+        assert_eq!(answer.unknown, [], "it is not confirmed");
+        raw.assert_open();
+        // A message of that extension, of type 0x70.
+        let control = raw.control.unwrap();
+        raw.lane(control, Bytes::from_static(&[0x40, 0x70, 0, 0]), false);
+        raw.assert_closed(SessionErrorCode::ProtocolViolation);
+    }
+
     fn path_and_authority_reach_a_server_that_serves_them(draft) {
         covers!("D14-9.3.2.1-03", "D14-9.3.2.2-03", "D16-9.3.1.1-03", "D16-9.3.1.2-04");
         let mut client = Config::default();
@@ -271,4 +286,19 @@ in_every_draft! {
         let Message::ServerSetup(said) = raw.heard_one() else { panic!() };
         assert_eq!((said.path, said.authority), (None, None));
     }
+}
+
+#[test]
+fn server_setup_names_one_of_the_versions_and_what_belongs_to_it() {
+    covers!("D14-3.2-02");
+    let draft = moqingbird::Version::Draft14.draft();
+    let version = draft.rules().setup_version.unwrap();
+    let mut raw = Raw::opening(draft, Side::Server, Config::default());
+    let offer = KeyValue { key: 0x70, value: Value::Integer(1) };
+    let setup =
+        Setup { versions: vec![version - 1, version, version + 2], unknown: vec![offer], ..raw.setup() };
+    raw.say_setup(setup);
+    let Message::ServerSetup(answer) = raw.heard_one() else { panic!() };
+    assert_eq!((answer.versions, answer.unknown), (vec![version], vec![]));
+    raw.assert_open();
 }

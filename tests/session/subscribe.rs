@@ -85,6 +85,20 @@ in_every_draft! {
         assert!(raw.session.is_idle() && raw.events.is_empty());
     }
 
+    fn lower_subgroups_of_a_group_go_first(draft) {
+        covers!("D14-7.2-04");
+        let mut pair = Pair::new(draft);
+        let id = pair.ask(CLIENT, subscribe("live/cam/video"));
+        pair.accept(SERVER, id, subscribe_ok(None));
+        let mut order = |group, subgroup| {
+            let server = pair.session(SERVER);
+            server.open_subgroup(id, group, SubgroupId::Id(subgroup), 128, false, false).unwrap().order
+        };
+        // Higher goes first.
+        assert!(order(5, 0) > order(5, 1));
+        assert!(order(5, 3) > order(6, 0), "whatever the next group has");
+    }
+
     fn unsubscribe_resets_open_streams(draft) {
         covers!("D14-5.1-14", "D14-9.11-01", "D16-5.1.1-01", "D16-10.4.3-02");
         let mut pair = Pair::new(draft);
@@ -115,7 +129,7 @@ in_every_draft! {
     }
 
     fn unsubscribe_may_cross_publish_done(draft) {
-        covers!("D14-9.11-02", "D16-9.12-02");
+        covers!("D14-9.11-02", "D16-9.12-02", "D14-9.12-04", "D16-9.15-04");
         let mut pair = Pair::new(draft);
         let id = pair.ask(CLIENT, subscribe("live/cam/video"));
         pair.accept(SERVER, id, subscribe_ok(None));

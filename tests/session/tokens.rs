@@ -287,3 +287,19 @@ in_every_draft! {
         pair.ask(CLIENT, with(vec![registering(1, b"four")]));
     }
 }
+
+#[test]
+fn update_carries_what_permits_it() {
+    covers!("D16-9.2.2.6-02");
+    let draft = moqingbird::Version::Draft16.draft();
+    let mut raw = Raw::new(draft, Side::Client);
+    let id = raw.session.request(raw.now, subscribe("a/b/c")).unwrap();
+    let response = crate::support::subscribe_ok_as(7, None);
+    raw.say(&Message::Response { target: moqingbird::wire::model::Target::Id(id), response });
+    raw.heard();
+    let authorization_tokens = vec![by_value(b"fresh")];
+    let update = moqingbird::wire::model::RequestUpdate { authorization_tokens, ..Default::default() };
+    raw.session.update(raw.now, id, update.clone()).unwrap();
+    let Message::RequestUpdate { update: said, .. } = raw.heard_one() else { panic!() };
+    assert_eq!(said.authorization_tokens, update.authorization_tokens);
+}

@@ -114,11 +114,12 @@ fn with_gap(version: Version, object_id: u64, key: u64, length: u64) -> ObjectHe
 }
 
 async fn an_end_of_group_is_the_end_of_its_group_only(version: Version) {
-    covers!("D16-10.2.1.1-03");
-    for beyond in [5, 6] {
+    covers!("D14-10.2.1.1-03", "D16-10.2.1.1-03");
+    // On whichever subgroup's stream it stands.
+    for (subgroup, beyond) in [(0, 5), (0, 6), (2, 5)] {
         let mut track = Known::nothing(version).await;
         let objects = [normal(0), status(5, ObjectStatus::EndOfGroup)];
-        track.stream(header(3, 0), &objects, End::Fin).await;
+        track.stream(header(3, subgroup), &objects, End::Fin).await;
         track.may_have(&[(3, 4), (3, 1), (4, 5)]).await;
         track.cannot_have(3, beyond).await;
     }

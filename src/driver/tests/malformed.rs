@@ -145,7 +145,7 @@ async fn a_gap_that_is_stated_twice(version: Version) {
 }
 
 async fn immutable_extensions_that_are_nested_or_unreadable(version: Version) {
-    covers!("D14-11.2-05", "D14-11.2-06", "D16-11.2-06");
+    covers!("D14-11.2-05", "D14-11.2-06", "D16-11.2-06", "D16-2.4.2-03");
     // Immutable Extensions of no byte within them, and a type without its value.
     for content in [&[extension::IMMUTABLE_EXTENSIONS as u8, 0][..], &[0x3e]] {
         let block = Value::Bytes(Bytes::copy_from_slice(content));
@@ -181,7 +181,7 @@ async fn an_object_in_two_subgroups(version: Version) {
 /// Draft-16 has no objection to both in one track, but to both of one object.
 #[tokio::test(start_paused = true)]
 async fn an_object_in_a_datagram_and_on_a_stream() {
-    covers!("D16-2.4.2-16");
+    covers!("D16-2.4.2-16", "D16-10-03");
     within(async {
         let mut publisher = Publisher::in_memory(Version::Draft16).await;
         publisher.say_datagram(5, 0, false).await;

@@ -62,6 +62,11 @@ async fn data_that_draft_14_forbids_is_fatal() {
         (On::Datagram, "21 07 05 02 80 02 3c01 01", covers!("D14-10.2.1.2-01")),
         (On::Fetch, "05 02 04 80 02 3c01 00 01", covers!("D14-10.2.1.2-01")),
         (On::Datagram, "01 07 05 02 80 00 6869", covers!("D14-10.3.1-01")),
+        (On::Stream, "10 07 05 80  00 00 02", covers!("D14-10.2.1.1-08")),
+        (On::Stream, "10 07 05 80  00 00 05", covers!("D14-10.2.1.1-08")),
+        (On::Datagram, "20 07 05 02 80 02", covers!("D14-10.2.1.1-08")),
+        // SUBSCRIBE with two delivery timeouts.
+        (On::Control, "03 000f 00 01 0161 0162 80 00 01 02 02 0205 0205", covers!("D14-9.2-02")),
     ];
     within(close(Version::Draft14, cases)).await;
 }
@@ -79,6 +84,12 @@ async fn data_that_draft_16_forbids_is_fatal() {
         (On::Stream, "35 07 03 01  05 02 3e05 00 03", covers!("D16-10.2.1.2-01")),
         (On::Datagram, "21 07 03 04 80 02 3c01 03", covers!("D16-10.2.1.2-01")),
         (On::Datagram, "01 07 03 04 80 00 68", covers!("D16-10.3.1-01")),
+        // The status that draft-14 had for objects that do not exist, and two that nobody had.
+        (On::Stream, "34 07 03 01  05 00 01", covers!("D16-10.2.1.1-06")),
+        (On::Stream, "34 07 03 01  05 00 02", covers!("D16-10.2.1.1-06")),
+        (On::Datagram, "20 07 03 04 80 05", covers!("D16-10.2.1.1-06")),
+        // SUBSCRIBE with FORWARD twice.
+        (On::Control, "03 000b 00 01 0161 0162 02 1001 0001", covers!("D16-9.2-05")),
         (On::Fetch, "4080 01 01 01", covers!("D16-10.4.4-02")),
         (On::Fetch, "408d 01 01 01", covers!("D16-10.4.4-02")),
         (On::Fetch, "4100 01 01 01", covers!("D16-10.4.4-02")),

@@ -100,7 +100,7 @@ async fn a_client_over_quic_says_path_and_authority_of_its_url() {
 
 #[tokio::test]
 async fn the_name_of_the_implementation_is_text() {
-    covers!("D14-9.3.2.6-01");
+    covers!("D14-9.3.2.6-01", "D16-9.3.1.6-01");
     for version in [Version::Draft14, Version::Draft16] {
         let client = greeting(TransportKind::Quic, version, "/").await.setup;
         let server = within(answer(TransportKind::Quic, version)).await;
@@ -108,6 +108,13 @@ async fn the_name_of_the_implementation_is_text() {
             let name = setup.implementation.unwrap();
             assert!(std::str::from_utf8(&name).unwrap().starts_with("moqingbird/"));
         }
+        // What others say need not be text.
+        let (raw, _session) = raw::server_of_memory(version);
+        let mut control = raw.open_lane().await;
+        let versions = raw.draft.rules().setup_version.into_iter().collect();
+        let implementation = Some(Bytes::from_static(&[0xff, 0xfe]));
+        control.say(&Message::ClientSetup(Setup { versions, implementation, ..Setup::default() })).await;
+        assert!(matches!(within(control.hear()).await, Message::ServerSetup(_)));
     }
 }
 

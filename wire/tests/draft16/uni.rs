@@ -326,7 +326,7 @@ fn fetched_objects_have_no_status() {
 
 #[test]
 fn serialization_flags_from_0x40_take_two_bytes() {
-    covers!("D16-10.4.4-03");
+    covers!("D16-10.4.4-03", "D16-10.4.4.1-05");
     let at = FetchCursor {
         location: Some(Location::new(1, 1)),
         subgroup_id: Some(0),
