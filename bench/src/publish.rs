@@ -119,9 +119,12 @@ impl Feed {
                 for index in written..written + count {
                     stream.add(u64::from(index) * lanes + u64::from(lane), self.payload())?;
                 }
-                stream.flush().await?;
-                self.sent.objects.fetch_add(count.into(), Ordering::Relaxed);
                 written += count;
+                self.sent.objects.fetch_add(count.into(), Ordering::Relaxed);
+                // The last objects leave with the end.
+                if written < self.workload.group_size {
+                    stream.flush().await?;
+                }
             }
             stream.finish().await?;
         }

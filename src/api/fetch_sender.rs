@@ -1,5 +1,7 @@
 //! The answer to a FETCH of the peer: the objects as we send them.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use moqingbird_wire::model::{
     DEFAULT_PRIORITY, FetchItem, FetchObject, Location, ObjectStatus, RangeStatus, ResetCode,
@@ -176,7 +178,7 @@ impl FetchSender {
                 Misuse::UnknownRequest | Misuse::Closed => self.gone(),
                 misuse => PublicationError::Misuse(misuse),
             })?;
-        self.stream = Some(SentStream::new(&self.owned.handle, stream, cell, watch::channel(0).0));
+        self.stream = Some(SentStream::new(&self.owned.handle, stream, cell, Arc::default()));
         Ok(())
     }
 

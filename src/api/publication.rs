@@ -8,6 +8,7 @@ use moqingbird_wire::model::{
 };
 use tokio::sync::watch;
 
+use super::sent::Unsettled;
 use super::session::{self, Granted, Leave, OwnedRequest};
 use super::{PublicationError, SubgroupOptions, SubgroupSender};
 use crate::driver::{End, Listening, Status};
@@ -24,7 +25,7 @@ pub struct Publication {
     track: FullTrackName,
     subscribe: Option<Subscribe>,
     /// How many of our streams are not settled.
-    pub(super) unsettled: watch::Sender<usize>,
+    pub(super) unsettled: Arc<Unsettled>,
     /// Where the track ends, once that has been said: there is no object there or later.
     pub(super) end: Arc<OnceLock<Location>>,
 }
@@ -33,7 +34,7 @@ impl Publication {
     pub(super) fn new(granted: Granted, track: FullTrackName, subscribe: Option<Subscribe>) -> Self {
         let Granted { mut owned, listening: Listening { status, .. } } = granted;
         owned.leave_by(Leave::FINISH);
-        let unsettled = watch::channel(0).0;
+        let unsettled = Arc::default();
         Self { owned, status, track, subscribe, unsettled, end: Arc::default() }
     }
 
@@ -142,11 +143,9 @@ impl Publication {
         shared
             .run(|session, now| session.finish(now, id, code, reason.into()))
             .map_err(|misuse| self.misused(misuse))?;
-        let mut unsettled = self.unsettled.subscribe();
         tokio::select! {
             biased;
-            // It fails only when `self.unsettled` is gone, which `self` holds.
-            _ = unsettled.wait_for(|count| *count == 0) => Ok(()),
+            () = self.unsettled.none_left() => Ok(()),
             () = self.cancelled() => Err(self.gone()),
         }
     }

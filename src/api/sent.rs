@@ -3,12 +3,13 @@
 use std::collections::VecDeque;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use moqingbird_wire::EncodeError;
 use moqingbird_wire::buf::Writer;
 use moqingbird_wire::model::ResetCode;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 use super::{Handle, PublicationError};
 use crate::driver::{Broken, SendCell, Shared, now_or_never};
@@ -108,26 +109,51 @@ const fn misused(problem: &'static str) -> PublicationError {
     PublicationError::Misuse(Misuse::WrongState(problem))
 }
 
+/// How many streams of a publication have not settled.
+#[derive(Debug, Default)]
+pub(super) struct Unsettled {
+    count: AtomicUsize,
+    none_left: Notify,
+}
+
+impl Unsettled {
+    fn add(&self) {
+        self.count.fetch_add(1, Ordering::AcqRel);
+    }
+
+    fn remove(&self) {
+        if self.count.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.none_left.notify_waiters();
+        }
+    }
+
+    /// Waits until none is left.
+    pub(super) async fn none_left(&self) {
+        loop {
+            let notified = self.none_left.notified();
+            if self.count.load(Ordering::Acquire) == 0 {
+                return;
+            }
+            notified.await;
+        }
+    }
+}
+
 /// A stream that is counted until it is settled. Dropped unfinished, it is reset with CANCELLED.
 #[derive(Debug)]
 pub(super) struct SentStream {
     shared: Arc<Shared>,
     id: StreamId,
     cell: Arc<SendCell>,
-    unsettled: watch::Sender<usize>,
+    unsettled: Arc<Unsettled>,
     settled: bool,
     /// Whether the engine was told that objects wait.
     waits: bool,
 }
 
 impl SentStream {
-    pub(super) fn new(
-        handle: &Handle,
-        id: StreamId,
-        cell: Arc<SendCell>,
-        unsettled: watch::Sender<usize>,
-    ) -> Self {
-        unsettled.send_modify(|count| *count += 1);
+    pub(super) fn new(handle: &Handle, id: StreamId, cell: Arc<SendCell>, unsettled: Arc<Unsettled>) -> Self {
+        unsettled.add();
         Self { shared: handle.shared.clone(), id, cell, unsettled, settled: false, waits: false }
     }
 
@@ -156,9 +182,11 @@ impl SentStream {
     /// Leaves the stream to a task that sends the rest, ends it and awaits the acknowledgement.
     pub(super) fn finish(mut self, mut rest: Pending) {
         let shared = self.shared.clone();
+        let mut rest = std::mem::take(rest.pieces());
+        self.cell.end_at_once(&mut rest);
         shared.handle(Input::DataWaits { stream: self.id });
         shared.spawn(async move {
-            match self.cell.see_off(std::mem::take(rest.pieces())).await {
+            match self.cell.see_off(rest).await {
                 Ok(()) => self.settle(StreamEnd::Finished),
                 Err(broken) => drop(self.broken(broken)),
             }
@@ -199,7 +227,7 @@ impl SentStream {
     fn settle(&mut self, how: StreamEnd) {
         if !std::mem::replace(&mut self.settled, true) {
             self.shared.settled(self.id, how);
-            self.unsettled.send_modify(|count| *count -= 1);
+            self.unsettled.remove();
         }
     }
 }

@@ -1,7 +1,9 @@
 //! A data stream that we send on, shared between the handle that writes and the driver that may have to move or end it.
 
 use std::collections::VecDeque;
+use std::pin::pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use tokio::sync::Notify;
@@ -73,6 +75,17 @@ impl SendCell {
         let mut lent = self.lend()?;
         lent.write_all(&mut pending).await?;
         lent.finish().await
+    }
+
+    /// Writes what is pending and ends the stream, as far as the transport takes it at once: so that the end of a short
+    /// stream leaves in one packet with what is before it. [`SendCell::see_off`] does the rest.
+    pub(crate) fn end_at_once(&self, pending: &mut VecDeque<Bytes>) {
+        let Ok(mut lent) = self.lend() else { return };
+        let mut context = Context::from_waker(Waker::noop());
+        let written = pin!(lent.write_all(pending)).poll(&mut context);
+        if let (Poll::Ready(Ok(())), Ok(stream)) = (written, lent.obey()) {
+            stream.finish();
+        }
     }
 
     /// Takes the stream for good: its handle is done with it.
