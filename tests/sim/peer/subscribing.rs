@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use moqingbird::session::{Misuse, Range, StreamId};
 use moqingbird::wire::model::{
-    AuthorizationToken, Datagram, DatagramBody, Fetch, FetchObject, FetchOk, FetchRange, GroupOrder,
+    AuthorizationToken, Datagram, DatagramBody, EndLocation, Fetch, FetchObject, FetchOk, FetchRange, GroupOrder,
     Location, ObjectHeader, ObjectStatus, Opening, Publish, Request, RequestId, RequestUpdate, ResetCode,
     Response, SubgroupHeader, SubgroupId, Subscribe, SubscribeOk, SubscriptionFilter, TrackAlias,
 };
@@ -35,6 +35,8 @@ pub(crate) struct Subscription {
 pub(crate) struct Fetching {
     content: Content,
     start: Location,
+    /// Where it must end, if it joins a subscription: just before that begins.
+    joins: Option<Location>,
     ok: Option<FetchOk>,
     seen: Vec<Location>,
     /// Whether the stream has ended: with all that there is, or before.
@@ -73,6 +75,8 @@ impl Peer {
             forward: !self.rng.once_in(6),
             filter: Some(filter),
             delivery_timeout: self.rng.once_in(4).then(|| Duration::from_millis(self.rng.within(20, 500))),
+            // What a draft cannot say is not asked.
+            new_group_request: self.rng.once_in(8).then_some(0),
             authorization_tokens: self.tokens(),
             ..Subscribe::new(track)
         };
@@ -175,7 +179,7 @@ impl Peer {
         let content = Content::of(&track);
         let start = Location::new(self.rng.below(5), self.rng.below(3));
         let end = end_after(&mut self.rng, start);
-        self.ask_fetch(host, scene, content, start, FetchRange::Standalone { track, start, end });
+        self.ask_fetch(host, scene, (content, start, None), FetchRange::Standalone { track, start, end });
     }
 
     pub(super) fn join(&mut self, host: &mut Host, scene: &mut Scene) {
@@ -193,22 +197,21 @@ impl Peer {
             true => FetchRange::RelativeJoining { subscription: id, groups_before },
             false => FetchRange::AbsoluteJoining { subscription: id, start_group },
         };
-        self.ask_fetch(host, scene, content, Location::new(start_group, 0), range);
+        self.ask_fetch(host, scene, (content, Location::new(start_group, 0), Some(largest)), range);
     }
 
     fn ask_fetch(
         &mut self,
         host: &mut Host,
         scene: &mut Scene,
-        content: Content,
-        start: Location,
+        (content, start, joins): (Content, Location, Option<Location>),
         range: FetchRange,
     ) {
         let group_order =
             self.rng.of(&[None, Some(GroupOrder::Ascending), Some(GroupOrder::Descending)]).flatten();
         let fetch = Fetch { group_order, ..Fetch::new(range) };
         if let Some(id) = self.ask(host, scene, Request::Fetch(fetch), Mine::Fetch) {
-            self.fetches.insert(id, Fetching { content, start, ok: None, seen: Vec::new(), ended: None });
+            self.fetches.insert(id, Fetching { content, start, joins, ok: None, seen: Vec::new(), ended: None });
         }
     }
 
@@ -414,11 +417,17 @@ impl Peer {
 
     /// A FETCH that is complete has brought everything up to where its answer says that it ends.
     fn check_fetch(&mut self, scene: &mut Scene, id: RequestId, lawless: bool) {
-        let Some(Fetching { content, start, ok: Some(ok), seen, ended: Some(true) }) =
+        let Some(Fetching { content, start, joins, ok: Some(ok), seen, ended: Some(true) }) =
             self.fetches.get_mut(&id)
         else {
             return;
         };
+        if let Some(largest) = joins {
+            let before = EndLocation { group: largest.group, object: Some(largest.object) };
+            scene.oracle.require(lawless || ok.end == before, || {
+                format!("FETCH {id} joins a subscription behind {largest} and ends at {:?}", ok.end)
+            });
+        }
         let mut seen = std::mem::take(seen);
         seen.sort();
         let expected = content.range(*start, ok.end);
