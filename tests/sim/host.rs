@@ -147,6 +147,12 @@ impl Host {
         self.run(scene, |session, now| session.handle(now, input));
     }
 
+    /// Whether the application is about to hear that a request of the peer is over, or the session.
+    pub(crate) fn is_withdrawn(&self, id: RequestId) -> bool {
+        self.closed.is_some()
+            || self.inbox.iter().any(|item| matches!(item, Item::Event(Event::Cancelled { id: it }) if *it == id))
+    }
+
     /// How many streams of ours are not settled.
     pub(crate) fn unsettled(&self) -> usize {
         self.out.values().filter(|out| !out.is_lane).count()

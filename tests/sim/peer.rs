@@ -5,7 +5,7 @@ mod subscribing;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use moqingbird::session::{Closed, Event};
+use moqingbird::session::{Closed, Event, Misuse};
 use moqingbird::wire::model::{
     AuthorizationToken, Location, PublishNamespace, PublishOk, Request, RequestError, RequestErrorCode,
     RequestId, RequestKind, RequestOk, Response, SessionErrorCode, SubscribeNamespace, SubscribeOptions,
@@ -367,7 +367,8 @@ impl Peer {
         let declines = self.closing || self.rng.once_in(8);
         if declines {
             let error = RequestError::new(RequestErrorCode::Unauthorized, "not today");
-            return self.answered(host.run(scene, |session, now| session.reject(now, id, error)), scene, id);
+            let outcome = host.run(scene, |session, now| session.reject(now, id, error));
+            return self.answered(host, scene, id, outcome);
         }
         let kind = request.kind();
         let outcome = match request {
@@ -390,17 +391,14 @@ impl Peer {
             }
             other => return scene.oracle.fail(format!("what is {other:?}?")),
         };
-        self.answered(outcome, scene, id);
+        self.answered(host, scene, id, outcome);
     }
 
-    fn answered(
-        &mut self,
-        outcome: Result<(), moqingbird::session::Misuse>,
-        scene: &mut Scene,
-        id: RequestId,
-    ) {
+    /// An answer fails only if the request has gone meanwhile.
+    fn answered(&self, host: &Host, scene: &mut Scene, id: RequestId, outcome: Result<(), Misuse>) {
         if let Err(misuse) = outcome {
-            scene.oracle.require(self.closed, || format!("request {id} cannot be answered: {misuse}"));
+            let known = self.closed || host.is_withdrawn(id);
+            scene.oracle.require(known, || format!("request {id} cannot be answered: {misuse}"));
         }
     }
 

@@ -127,7 +127,8 @@ impl Relay {
             other => {
                 let error = RequestError::new(RequestErrorCode::NotSupported, "only SUBSCRIBE and FETCH");
                 let outcome = down.run(scene, |session, now| session.reject(now, id, error));
-                return scene.oracle.require(outcome.is_ok(), || format!("{other:?} cannot be declined"));
+                let known = outcome.is_ok() || down.is_withdrawn(id);
+                return scene.oracle.require(known, || format!("{other:?} cannot be declined"));
             }
         };
         let asked = match self.established[0] {
@@ -198,7 +199,8 @@ impl Relay {
             Event::Request { id, .. } => {
                 let error = RequestError::new(RequestErrorCode::NotSupported, "only SUBSCRIBE and FETCH");
                 let outcome = up.run(scene, |session, now| session.reject(now, id, error));
-                scene.oracle.require(outcome.is_ok(), || format!("request {id} cannot be declined"));
+                let known = outcome.is_ok() || up.is_withdrawn(id);
+                scene.oracle.require(known, || format!("request {id} cannot be declined"));
             }
             Event::Accepted { id, response } => {
                 let Some(asker) = self.askers.get(&id).copied() else { return };
