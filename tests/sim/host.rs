@@ -150,7 +150,10 @@ impl Host {
     /// Whether the application is about to hear that a request of the peer is over, or the session.
     pub(crate) fn is_withdrawn(&self, id: RequestId) -> bool {
         self.closed.is_some()
-            || self.inbox.iter().any(|item| matches!(item, Item::Event(Event::Cancelled { id: it }) if *it == id))
+            || self
+                .inbox
+                .iter()
+                .any(|item| matches!(item, Item::Event(Event::Cancelled { id: it }) if *it == id))
     }
 
     /// How many streams of ours are not settled.

@@ -6,9 +6,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use moqingbird::session::{Misuse, Range, StreamId};
 use moqingbird::wire::model::{
-    AuthorizationToken, Datagram, DatagramBody, EndLocation, Fetch, FetchObject, FetchOk, FetchRange, GroupOrder,
-    Location, ObjectHeader, ObjectStatus, Opening, Publish, Request, RequestId, RequestUpdate, ResetCode,
-    Response, SubgroupHeader, SubgroupId, Subscribe, SubscribeOk, SubscriptionFilter, TrackAlias,
+    AuthorizationToken, Datagram, DatagramBody, EndLocation, Fetch, FetchObject, FetchOk, FetchRange,
+    GroupOrder, Location, ObjectHeader, ObjectStatus, Opening, Publish, Request, RequestId, RequestUpdate,
+    ResetCode, Response, SubgroupHeader, SubgroupId, Subscribe, SubscribeOk, SubscriptionFilter, TrackAlias,
 };
 use moqingbird::wire::stream::{FetchStreamItem, SubgroupItem};
 
@@ -211,7 +211,8 @@ impl Peer {
             self.rng.of(&[None, Some(GroupOrder::Ascending), Some(GroupOrder::Descending)]).flatten();
         let fetch = Fetch { group_order, ..Fetch::new(range) };
         if let Some(id) = self.ask(host, scene, Request::Fetch(fetch), Mine::Fetch) {
-            self.fetches.insert(id, Fetching { content, start, joins, ok: None, seen: Vec::new(), ended: None });
+            self.fetches
+                .insert(id, Fetching { content, start, joins, ok: None, seen: Vec::new(), ended: None });
         }
     }
 
