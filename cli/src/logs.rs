@@ -28,7 +28,7 @@ impl Verbosity {
     const fn filter(self) -> &'static str {
         match self.verbose {
             // The crate warns of every session that its peer closes.
-            0 => "warn,moqt=info,web_transport_quinn=error",
+            0 => "warn,moqt=info,moqingbird_probe=info,web_transport_quinn=error",
             1 => "info,moqt=debug,moqingbird=debug,moqingbird_relay=debug",
             _ => "trace",
         }

@@ -45,7 +45,7 @@ pub(crate) fn explanations(endpoint: &EndpointReport) -> Vec<String> {
         lines.push(format!("    {drafts}: {what}"));
         lines.extend(advice.map(|advice| format!("      try: {advice}")));
     }
-    if let Some(tls) = &endpoint.tls
+    if let Some(tls) = endpoint.tls.as_ref().filter(|_| endpoint.is_untrusted())
         && let (Some(error), Some(advice)) = (&tls.error, tls.advice)
     {
         lines.push(format!("    tls: {error}"));

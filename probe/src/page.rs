@@ -19,15 +19,21 @@ const SPARK: f64 = 120.0;
 
 const STYLE: &str = "\
 :root{color-scheme:light dark;--live:#2da44e;--dead:#cf222e;--some:#bf8700;--none:#8883}\
-body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:72rem;padding:0 1rem}\
+body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:84rem;padding:0 1rem}\
 h1{font-size:1.4rem;margin:0}h2{font-size:1.1rem;margin:1.6rem 0 .3rem}\
-table{border-collapse:collapse;width:100%}th{font-weight:500;opacity:.65;text-align:left}\
+table{border-collapse:collapse;table-layout:fixed;width:100%}th{font-weight:500;opacity:.65;text-align:left}\
 td,th{padding:.25rem .8rem .25rem 0;vertical-align:middle;white-space:nowrap}\
 td.url{white-space:normal;overflow-wrap:anywhere;font-family:ui-monospace,monospace;font-size:.9em}\
 .live{color:var(--live)}.dead{color:var(--dead)}.some{color:var(--some)}.quiet{opacity:.65}\
 .badge{border:1px solid currentColor;border-radius:.6em;padding:0 .5em;margin-right:.3em;font-size:.85em}\
+col.now{width:3rem}col.time{width:6.5rem}col.drafts{width:8rem}col.strip{width:26rem}col.spark{width:9rem}\
 td.note{white-space:normal;padding-left:1.2rem;font-size:.9em}\
 svg{display:block}polyline{fill:none;stroke:currentColor;stroke-width:1.5}";
+
+/// The head of a relay's table.
+const HEAD: &str = "\
+<table><col class=\"now\"><col><col class=\"drafts\"><col class=\"time\" span=\"2\"><col class=\"strip\"><col class=\"time\">\
+<col class=\"spark\"><tr><th>now<th>endpoint<th>drafts<th>handshake<th>SETUP<th>last 24 h<th><th>latency</tr>\n";
 
 /// The page of all relays, as of now.
 pub(crate) fn render(monitor: &Monitor, now: OffsetDateTime) -> String {
@@ -73,9 +79,7 @@ fn relay(page: &mut String, watched: &Watched, now: i64) {
     if report.endpoints().is_empty() {
         return;
     }
-    page.push_str(
-        "<table><tr><th>now<th>endpoint<th>drafts<th>handshake<th>SETUP<th>last 24 h<th><th>latency</tr>\n",
-    );
+    page.push_str(HEAD);
     for (endpoint, history) in report.endpoints().iter().zip(&watched.histories) {
         row(page, endpoint, history, now);
         for note in line::explanations(endpoint) {
@@ -93,11 +97,11 @@ fn state(report: Option<&RelayReport>) -> String {
     let (class, text) = match report {
         None => ("quiet", "not probed yet"),
         Some(report) if report.disabled => ("quiet", "disabled in the list"),
-        Some(report) if report.is_dead() && report.live => ("some", "an endpoint is dead"),
+        Some(report) if !report.live => ("dead", "dead"),
+        Some(report) if report.is_dead() => ("some", "an endpoint is dead"),
         Some(report) if report.is_unexpected() => ("some", "not the expected drafts"),
         Some(report) if report.is_untrusted() => ("some", "certificate not trusted"),
-        Some(report) if report.live => ("live", "live"),
-        Some(_) => ("dead", "dead"),
+        Some(_) => ("live", "live"),
     };
     format!(" <span class=\"badge {class}\">{text}</span>")
 }
