@@ -20,11 +20,12 @@ use items::Lister;
 use source::Module;
 
 /// The crates that others may depend on, and where their roots are.
-const CRATES: [(&str, &str); 4] = [
+const CRATES: [(&str, &str); 5] = [
     ("moqingbird", "src/lib.rs"),
     ("moqingbird_wire", "wire/src/lib.rs"),
     ("moqingbird_relay", "relay/src/lib.rs"),
     ("moqingbird_interop", "interop/src/lib.rs"),
+    ("moqingbird_probe", "probe/src/lib.rs"),
 ];
 
 /// The options of `cargo xtask api`.
