@@ -52,6 +52,31 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// As people say it.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::UnknownHost => "unknown host",
+            Self::NoRoute => "no route",
+            Self::NothingListening => "nothing listening",
+            Self::Silence => "silence",
+            Self::NotQuic => "not QUIC",
+            Self::HandshakeTimeout => "handshake timeout",
+            Self::NoCommonAlpn => "no common ALPN",
+            Self::Refused => "refused",
+            Self::HandshakeFailed => "handshake failed",
+            Self::NoWebTransportAnswer => "no answer over WebTransport",
+            Self::NoWebTransport => "no WebTransport",
+            Self::PathRefused => "WebTransport path refused",
+            Self::DraftRefused => "WebTransport draft refused",
+            Self::WebTransportRefused => "WebTransport path or draft refused",
+            Self::InvalidWtProtocol => "invalid wt-protocol header",
+            Self::VersionMismatch => "version mismatch",
+            Self::SetupTimeout => "SETUP timeout",
+            Self::SetupFailed => "SETUP failed",
+            Self::LocalError => "local error",
+        }
+    }
+
     /// As reports have it.
     pub const fn code(self) -> &'static str {
         match self {
@@ -113,7 +138,7 @@ impl Failure {
             Cause::UnknownHost | Cause::NoRoute | Cause::NothingListening | Cause::Refused => {
                 format!("connect: {}", self.what)
             }
-            cause => format!("{}: {}", cause.code(), self.what),
+            cause => format!("{}: {}", cause.words(), self.what),
         }
     }
 
@@ -130,6 +155,15 @@ impl Failure {
             (what, "start the relay, or check the port")
         };
         Self::new(Cause::NothingListening, what, advice)
+    }
+
+    /// The port sends back what it is sent.
+    pub(crate) fn echo(url: &ServerUrl) -> Self {
+        Self::new(
+            Cause::NotQuic,
+            format!("UDP port {} sends back what it is sent", url.port()),
+            "check the port: an echo service listens there, no relay",
+        )
     }
 
     /// The handshake took too long; with what a knock found.
@@ -150,11 +184,7 @@ impl Failure {
                 format!("UDP port {port} of {} gave no answer within {after}", url.host()),
                 "check the host and the port, that the relay runs, and that no firewall drops UDP",
             ),
-            Knock::Echo => Self::new(
-                Cause::NotQuic,
-                format!("UDP port {port} sends back what it is sent"),
-                "check the port: an echo service listens there, no relay",
-            ),
+            Knock::Echo => Self::echo(url),
             Knock::Stranger => Self::new(
                 Cause::NotQuic,
                 format!("what answers on UDP port {port} does not speak QUIC"),

@@ -28,7 +28,7 @@ pub(crate) fn explanations(endpoint: &EndpointReport) -> Vec<String> {
     let mut told: Vec<(String, String)> = Vec::new();
     for probe in &endpoint.probes {
         let Some(failure) = &probe.failure else { continue };
-        let what = format!("{}: {}", failure.cause.code(), failure.what);
+        let what = format!("{}: {}", failure.cause.words(), failure.what);
         match told.iter_mut().find(|(_, known)| *known == what) {
             Some((drafts, _)) => {
                 let _ = write!(drafts, ", draft-{}", probe.offered);
@@ -39,7 +39,7 @@ pub(crate) fn explanations(endpoint: &EndpointReport) -> Vec<String> {
     for (drafts, what) in told {
         let failures = endpoint.probes.iter().filter_map(|probe| probe.failure.as_ref());
         let advice = failures
-            .filter(|failure| what == format!("{}: {}", failure.cause.code(), failure.what))
+            .filter(|failure| what == format!("{}: {}", failure.cause.words(), failure.what))
             .map(|failure| failure.advice.as_str())
             .next();
         lines.push(format!("    {drafts}: {what}"));

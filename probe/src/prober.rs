@@ -147,7 +147,7 @@ impl Prober {
         let Examination { seen, outcome, .. } = tokio::select! {
             biased;
             examination = moqingbird::examine(url, &options) => examination,
-            failure = nothing_listens(url) => return (dead(version, failure), moqingbird::Seen::default()),
+            failure = hopeless(url) => return (dead(version, failure), moqingbird::Seen::default()),
         };
         let timings = DraftReport {
             offered: version.number(),
@@ -237,13 +237,14 @@ fn dead(version: Version, failure: Failure) -> DraftReport {
     }
 }
 
-/// Is done only if nothing listens on the port.
-async fn nothing_listens(url: &ServerUrl) -> Failure {
+/// Is done only if it is certain that no QUIC server is at the port.
+async fn hopeless(url: &ServerUrl) -> Failure {
     sleep(HEAD_START).await;
-    if knock(url, KNOCK).await == Knock::Refused {
-        return Failure::nothing_listening(url, tcp(url, KNOCK).await);
+    match knock(url, KNOCK).await {
+        Knock::Refused => Failure::nothing_listening(url, tcp(url, KNOCK).await),
+        Knock::Echo => Failure::echo(url),
+        _ => std::future::pending().await,
     }
-    std::future::pending().await
 }
 
 /// The handshake was not answered: why.

@@ -37,7 +37,7 @@ async fn where_nothing_lives_the_status_is_1_and_each_failure_is_explained() {
     let args = Args { urls: vec![format!("moqt://{dead}")], explain: true, parallel: 1, ..Args::default() };
     let (exit, out) = run(&args).await.unwrap();
     assert_eq!(exit, 1);
-    assert!(out.contains("    draft-14, draft-16: nothing-listening: "), "{out}");
+    assert!(out.contains("    draft-14, draft-16: nothing listening: "), "{out}");
     assert!(out.contains("      try: start the relay, or check the port\n"), "{out}");
 }
 
@@ -98,7 +98,7 @@ async fn the_page_stands_by_itself_and_shows_now_the_day_and_latencies() {
     assert_eq!(page.matches("<svg class=\"strip\"").count(), 2);
     assert_eq!(page.matches("<rect ").count(), 2 * 96, "a strip of 24 hours for each endpoint");
     assert_eq!(page.matches("<polyline ").count(), 1, "only who lives has latencies");
-    assert!(page.contains("nothing-listening: "), "{page}");
+    assert!(page.contains("nothing listening: "), "{page}");
 }
 
 #[tokio::test]

@@ -68,7 +68,7 @@ async fn a_port_of_tcp_alone_is_dead_and_told_as_such() {
 #[tokio::test]
 async fn an_echo_server_is_not_quic() {
     let address = udp_service(b"").await;
-    let report = probe(&format!("moqt://{address}"), brief()).await;
+    let report = probe(&format!("moqt://{address}"), options()).await;
     let failure = report.probes[0].failure.as_ref().unwrap();
     assert_eq!(failure.cause, Cause::NotQuic);
     assert!(failure.what.contains("sends back what it is sent"), "{failure:?}");
