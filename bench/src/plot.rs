@@ -19,7 +19,7 @@ pub(crate) fn report(report: &Report, file: &Path) -> Result<(), Error> {
         line(
             &areas[0],
             "latency: share of objects that were sooner",
-            ("latency, µs (each step is ten times the one before)", "%"),
+            ("latency, µs, logarithmic", "%"),
             &latencies(report),
             |decade| format!("{:.0}", 10_f64.powf(*decade)),
         )?;

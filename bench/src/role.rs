@@ -9,6 +9,7 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use moqingbird::session::Config;
 use moqingbird::{ClientOptions, Server, ServerOptions, Session, Trust};
 use moqingbird_relay::{Relay, RelayOptions};
 use serde::{Deserialize, Serialize};
@@ -244,7 +245,14 @@ async fn all(mut tasks: JoinSet<Result<(), Error>>) -> Result<(), Error> {
 fn server(workload: &Workload) -> Result<Server, Error> {
     let mut options = ServerOptions::default();
     options.versions = vec![workload.version()];
-    Ok(Server::bind(&options)?)
+    Ok(Server::bind(&options)?.with_session(config()))
+}
+
+/// So many requests that their credit is never what is measured.
+fn config() -> Config {
+    let mut config = Config::default();
+    config.max_request_id = 1 << 24;
+    config
 }
 
 fn place(server: &Server, transport: Transport) -> Place {
@@ -262,6 +270,7 @@ async fn accept(server: &Server) -> Result<Session, Error> {
 
 pub(crate) async fn connect(place: &Place, workload: &Workload) -> Result<Session, Error> {
     let mut options = ClientOptions::default();
+    options.session = config();
     options.connect.versions = vec![workload.version()];
     options.connect.trust = match &place.trust {
         Recognised::System => Trust::default(),
