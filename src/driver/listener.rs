@@ -1,22 +1,19 @@
 //! Where the fate of each request is told: a queue of notes for what comes in order, a status for what holds now.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use moqingbird_wire::model::{
     DEFAULT_PRIORITY, Datagram, PublishDone, PublishOk, Request, RequestError, RequestId, RequestUpdate,
     Response, SubscriptionFilter, TrackNamespace,
 };
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
+use super::notes::{self, NoteReceiver, NoteSender};
 use super::{Changes, DataStream};
 use crate::session::Closed;
 
-/// The most datagrams that wait for one subscription's reader; a reader that is slower loses what comes then.
-const MAX_QUEUED_DATAGRAMS: usize = 1024;
-
-/// Something that happened to a request, in order. Bounded by the peer's streams, by [`MAX_QUEUED_DATAGRAMS`], and by
-/// there being one answer and one end.
+/// Something that happened to a request, in order. Bounded by the peer's streams, by the limit of datagrams in the
+/// [queue](super::notes), and by there being one answer and one end.
 #[derive(Debug)]
 pub(crate) enum Note {
     /// Granted.
@@ -85,40 +82,32 @@ pub(crate) enum End {
 /// The driver's half of a request's listener.
 #[derive(Debug)]
 pub(super) struct Listener {
-    notes: mpsc::UnboundedSender<Note>,
+    notes: NoteSender,
     status: watch::Sender<Status>,
     changes: Arc<Changes>,
-    queued_datagrams: Arc<AtomicUsize>,
 }
 
 /// The owner's half.
 #[derive(Debug)]
 pub(crate) struct Listening {
-    notes: mpsc::UnboundedReceiver<Note>,
+    notes: NoteReceiver,
     pub(crate) status: watch::Receiver<Status>,
     pub(crate) changes: Arc<Changes>,
-    queued_datagrams: Arc<AtomicUsize>,
 }
 
 impl Listener {
     /// A listener for a request that begins with this status.
     pub(super) fn new(status: Status) -> (Self, Listening) {
-        let (note_sender, notes) = mpsc::unbounded_channel();
+        let (note_sender, notes) = notes::queue();
         let (status_sender, status) = watch::channel(status);
         let changes = Arc::<Changes>::default();
-        let queued_datagrams = Arc::<AtomicUsize>::default();
-        let listener = Self {
-            notes: note_sender,
-            status: status_sender,
-            changes: changes.clone(),
-            queued_datagrams: queued_datagrams.clone(),
-        };
-        (listener, Listening { notes, status, changes, queued_datagrams })
+        let listener = Self { notes: note_sender, status: status_sender, changes: changes.clone() };
+        (listener, Listening { notes, status, changes })
     }
 
     /// Adds a note. A receiver that is gone wants none.
     pub(super) fn tell(&self, note: Note) {
-        let _ = self.notes.send(note);
+        self.notes.send(note);
     }
 
     pub(super) fn accepted(&self, response: Response) {
@@ -126,13 +115,6 @@ impl Listener {
             self.status.send_modify(|status| status.grant(ok));
         }
         self.tell(Note::Accepted(Box::new(response)));
-    }
-
-    pub(super) fn datagram(&self, datagram: Datagram) {
-        if self.queued_datagrams.load(Ordering::Relaxed) < MAX_QUEUED_DATAGRAMS {
-            self.queued_datagrams.fetch_add(1, Ordering::Relaxed);
-            self.tell(Note::Datagram(datagram));
-        }
     }
 
     pub(super) fn namespace(&self, namespace: TrackNamespace, came: bool) {
@@ -153,21 +135,12 @@ impl Listener {
 impl Listening {
     /// The next note. Cancel-safe.
     pub(crate) async fn note(&mut self) -> Option<Note> {
-        let note = self.notes.recv().await;
-        self.taken(note)
+        self.notes.recv().await
     }
 
     /// The next note, if there is one now.
     pub(crate) fn try_note(&mut self) -> Option<Note> {
-        let note = self.notes.try_recv().ok();
-        self.taken(note)
-    }
-
-    fn taken(&self, note: Option<Note>) -> Option<Note> {
-        if let Some(Note::Datagram(_)) = note {
-            self.queued_datagrams.fetch_sub(1, Ordering::Relaxed);
-        }
-        note
+        self.notes.try_recv()
     }
 }
 

@@ -14,6 +14,7 @@ mod cell;
 mod changes;
 mod lane;
 mod listener;
+mod notes;
 mod shared;
 mod timer;
 

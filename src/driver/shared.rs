@@ -449,7 +449,7 @@ impl Shared {
             }
             Output::Datagram { to, datagram } => {
                 if let Some(listener) = state.listeners.get(&to) {
-                    listener.datagram(datagram);
+                    listener.tell(Note::Datagram(datagram));
                 }
             }
             Output::Priority { stream, order } => {
