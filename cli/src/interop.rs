@@ -3,9 +3,10 @@
 use std::io;
 use std::process::ExitCode;
 
-use moqingbird_interop::{Args, Settings};
+use moqingbird_interop::matrix::{MatrixArgs, matrix};
+use moqingbird_interop::{Args, Command, Settings};
 
-use crate::exit::Outcome;
+use crate::exit::{Failure, Outcome};
 use crate::logs;
 
 pub(crate) async fn run(args: Args) -> Outcome {
@@ -15,6 +16,17 @@ pub(crate) async fn run(args: Args) -> Outcome {
     } else {
         "error"
     });
+    if let Some(Command::Matrix(args)) = &args.command {
+        return run_matrix(args).await;
+    }
     let status = moqingbird_interop::run(&args, &env, io::stdout().lock(), io::stderr()).await?;
     Ok(ExitCode::from(status))
+}
+
+async fn run_matrix(args: &MatrixArgs) -> Outcome {
+    match matrix(args, io::stdout()).await {
+        Ok(status) => Ok(ExitCode::from(status)),
+        Err(error) if error.is_usage() => Err(Failure::input(error)),
+        Err(error) => Err(Failure::failed(error)),
+    }
 }

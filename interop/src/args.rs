@@ -3,11 +3,15 @@
 use std::path::PathBuf;
 
 use crate::Drafts;
+use crate::matrix::MatrixArgs;
 
 /// Run the MoQ interop runner's test cases and report them as TAP 14.
 #[derive(Clone, Debug, Default, clap::Args)]
-#[command(after_long_help = AFTER_HELP)]
+#[command(after_long_help = AFTER_HELP, args_conflicts_with_subcommands = true)]
 pub struct Args {
+    /// What to do instead of running cases.
+    #[command(subcommand)]
+    pub command: Option<Command>,
     /// The relay: moqt://HOST:PORT/PATH for raw QUIC, https://HOST:PORT/PATH for WebTransport [env: RELAY_URL]
     #[arg(short, long, value_name = "URL")]
     pub relay: Option<String>,
@@ -40,6 +44,13 @@ pub struct Args {
     pub mlog_dir: Option<PathBuf>,
 }
 
+/// What to do instead of running cases.
+#[derive(Clone, Debug, clap::Subcommand)]
+pub enum Command {
+    /// As its arguments have it.
+    Matrix(MatrixArgs),
+}
+
 const AFTER_HELP: &str = "\
 With neither --relay nor RELAY_URL, and this is a departure from the runner's contract, relays are started within the
 program on free loopback ports, and every case runs in each draft over each transport, object delivery also from each draft
@@ -63,4 +74,5 @@ Examples:
   moqt interop --relay moqt://localhost:4443 --tls-disable-verify --all
   moqt interop --relay https://relay.example/moq --test announce-subscribe --draft 16
   moqt interop --self-test --draft 16
+  moqt interop matrix interop/peers.toml
   RELAY_URL=https://relay:4443 TLS_DISABLE_VERIFY=1 MOQT_DRAFT=draft-14 moqt interop";

@@ -186,6 +186,47 @@ fn scalar(text: &str) -> String {
     quoted + "\""
 }
 
+/// What a reader of TAP counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Counts {
+    /// Points that are `ok`, or `not ok` with TODO.
+    pub passed: usize,
+    /// Points that are `not ok`.
+    pub failed: usize,
+    /// Points that are `ok` with SKIP.
+    pub skipped: usize,
+}
+
+/// Counts as the interop runner's `lib/tap-parser.sh` does: a prefix of docker-compose is taken off, lines behind four spaces
+/// are passed over, directives are found in any case, and neither the plan nor the numbers are looked at. What does not
+/// begin as TAP has no points.
+pub fn counts(tap: &str) -> Counts {
+    let mut counts = Counts::default();
+    if !["TAP version 13", "TAP version 14"].iter().any(|version| tap.contains(version)) {
+        return counts;
+    }
+    for line in tap.lines().map(without_docker_prefix).filter(|line| !line.starts_with("    ")) {
+        let directive = |name: &str| line.to_lowercase().contains(&format!(" # {name}"));
+        let numbered =
+            line.strip_prefix("ok ").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+        if numbered || line.starts_with("ok - ") || line == "ok" {
+            if directive("skip") { counts.skipped += 1 } else { counts.passed += 1 }
+        } else if line.starts_with("not ok") {
+            if directive("todo") { counts.passed += 1 } else { counts.failed += 1 }
+        }
+    }
+    counts
+}
+
+/// `^[A-Za-z0-9._-]*\s*\|\s*`
+fn without_docker_prefix(line: &str) -> &str {
+    let name = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    match line.trim_start_matches(name).trim_start().strip_prefix('|') {
+        Some(rest) => rest.trim_start(),
+        None => line,
+    }
+}
+
 /// A `#` would begin a directive.
 fn escaped(text: &str) -> String {
     one_line(text).replace('\\', "\\\\").replace('#', "\\#")

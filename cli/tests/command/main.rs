@@ -10,6 +10,7 @@ mod fetch;
 mod filters;
 mod formats;
 mod listen;
+mod matrix;
 mod mlog;
 mod offers;
 mod packaging;

@@ -7,8 +7,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use moqingbird::wire::Carriage;
 use moqingbird::wire::model::{
-    Fetch, FetchRange, FullTrackName, Location, PublishDone, PublishDoneCode, PublishNamespace,
-    RequestErrorCode, RequestKind, Subscribe, SubscribeNamespace, SubscribeOptions, TrackNamespace,
+    Fetch, FetchRange, FullTrackName, Location, ObjectStatus, PublishDone, PublishDoneCode, PublishNamespace,
+    RequestErrorCode, RequestKind, STREAM_COUNT_UNKNOWN, Subscribe, SubscribeNamespace, SubscribeOptions,
+    TrackNamespace,
 };
 use moqingbird::{
     Delivery, FetchError, Fetched, IncomingSubgroup, NamespaceEvent, NamespaceSubscription,
@@ -127,14 +128,23 @@ pub(super) fn heard(
     }
 }
 
-/// Whether PUBLISH_DONE counts the streams that were opened.
-pub(super) fn counted(done: &PublishDone, streams: u64) -> Result<(), Failure> {
-    if done.stream_count == streams {
-        return Ok(());
+/// Whether PUBLISH_DONE counts the streams that came.
+fn counted(done: &PublishDone, streams: u64) -> Result<PublishDone, Failure> {
+    if done.stream_count == streams || done.stream_count == STREAM_COUNT_UNKNOWN {
+        return Ok(done.clone());
     }
     let expected = format!("PUBLISH_DONE with Stream Count {streams}");
     let received = format!("Stream Count {}", done.stream_count);
-    Err(mismatch(&expected, received, "every stream of the track was delivered, and these were not as many"))
+    Err(mismatch(&expected, received, format!("{streams} streams of the track came")))
+}
+
+/// How many streams PUBLISH_DONE counts, in words.
+pub(super) fn streams(done: &PublishDone) -> String {
+    match done.stream_count {
+        STREAM_COUNT_UNKNOWN => "uncounted streams".to_owned(),
+        1 => "1 stream".to_owned(),
+        count => format!("{count} streams"),
+    }
 }
 
 /// Whether the code is one that a relay may have for a SUBSCRIBE without token, of the newest objects of a track that it does
@@ -282,15 +292,18 @@ pub(super) async fn next_group(
     cx.until_end("a whole group", group).await?
 }
 
-/// Reads everything until PUBLISH_DONE, which must say that the track has ended. It must be what was sent.
+/// Reads everything until PUBLISH_DONE, which must say that the track has ended, and count the streams that came; a relay
+/// that has not counted says so (draft-14 §9.12, draft-16 §9.15). It must be what was sent.
 pub(super) async fn receive_all(
     cx: &Context,
     subscription: &mut Subscription,
     sent: &Objects,
 ) -> Result<PublishDone, Failure> {
     let mut received = Objects::new();
+    let mut streams = 0;
     let reading = async {
         while let Some(stream) = next(subscription, "PUBLISH_DONE").await? {
+            streams += 1;
             read(stream, sent, &mut received).await?;
         }
         Ok::<_, Failure>(())
@@ -298,7 +311,7 @@ pub(super) async fn receive_all(
     cx.until_end("PUBLISH_DONE", reading).await??;
     complete(sent, &received)?;
     match subscription.done() {
-        Some(done) if done.code == PublishDoneCode::TrackEnded => Ok(done.clone()),
+        Some(done) if done.code == PublishDoneCode::TrackEnded => counted(done, streams),
         Some(done) => Err(mismatch(
             "PUBLISH_DONE TRACK_ENDED",
             format!("PUBLISH_DONE {}", done.code),
@@ -331,6 +344,8 @@ pub(super) async fn read(
 ) -> Result<(), Failure> {
     loop {
         match stream.next_object().await {
+            // A marker of the relay's own: there is nothing here, or nothing more.
+            Ok(Some(object)) if object.header.status != ObjectStatus::Normal => {}
             Ok(Some(object)) => take(object.location, object.payload, sent, received)?,
             Ok(None) => return Ok(()),
             Err(error) => return Err(mismatch("a subgroup to its end", "reset", error.to_string())),
@@ -384,6 +399,9 @@ pub(super) async fn fetched_whole(
     let reading = async {
         while let Some(object) = fetched.next_object().await? {
             let at = object.header.location;
+            if object.header.status != ObjectStatus::Normal {
+                continue;
+            }
             if received.keys().next_back().is_some_and(|last| *last >= at) {
                 let message = format!("{at} came behind a later object");
                 return Ok(Err(mismatch("objects in ascending order", "disorder", message)));

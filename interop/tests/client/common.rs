@@ -1,9 +1,10 @@
-//! Running the client, and reading TAP as the runner's `lib/tap-parser.sh` reads it.
+//! Running the client, and judging what it writes.
 
 use std::net::UdpSocket;
 
 use clap::Parser;
 use moqingbird_interop::Args;
+pub(crate) use moqingbird_interop::tap::{Counts, counts as count};
 
 /// The client's command line, as `moqt interop` has it.
 #[derive(Debug, Parser)]
@@ -27,41 +28,6 @@ pub(crate) async fn run(flags: &[&str], vars: &[(&str, &str)]) -> Output {
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let status = moqingbird_interop::run(&cli.args, &env, &mut out, &mut err).await.unwrap();
     Output { status, out: String::from_utf8(out).unwrap(), err: String::from_utf8(err).unwrap() }
-}
-
-/// What the runner counts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Counts {
-    pub(crate) passed: usize,
-    pub(crate) failed: usize,
-    pub(crate) skipped: usize,
-}
-
-/// The rules of `lib/tap-parser.sh`: a prefix of docker-compose is taken off, lines behind four spaces are passed over,
-/// directives are found in any case, and neither the plan nor the numbers are looked at.
-pub(crate) fn count(tap: &str) -> Counts {
-    assert!(tap.contains("TAP version 14"));
-    let mut counts = Counts::default();
-    for line in tap.lines().map(without_docker_prefix).filter(|line| !line.starts_with("    ")) {
-        let directive = |name: &str| line.to_lowercase().contains(&format!(" # {name}"));
-        let numbered =
-            line.strip_prefix("ok ").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
-        if numbered || line.starts_with("ok - ") || line == "ok" {
-            if directive("skip") { counts.skipped += 1 } else { counts.passed += 1 }
-        } else if line.starts_with("not ok") {
-            if directive("todo") { counts.passed += 1 } else { counts.failed += 1 }
-        }
-    }
-    counts
-}
-
-/// `^[A-Za-z0-9._-]*\s*\|\s*`
-fn without_docker_prefix(line: &str) -> &str {
-    let name = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-    match line.trim_start_matches(name).trim_start().strip_prefix('|') {
-        Some(rest) => rest.trim_start(),
-        None => line,
-    }
 }
 
 /// What TAP 14 itself asks: version, then a plan, then that many points in order, each followed by a block of YAML that is

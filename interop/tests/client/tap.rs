@@ -127,3 +127,13 @@ fn the_runner_reads_prefixed_lines_subtests_and_directives() {
                ok 3 - c # skip not here\n    ok 1 - subtest\nnot ok 4\nok\nok - d\nokay\n";
     assert_eq!(count(tap), Counts { passed: 4, failed: 1, skipped: 1 });
 }
+
+#[test]
+fn the_runner_reads_version_13_too_and_nothing_without_a_version() {
+    let points = "1..9\nok 1 - a\nnot ok 2 - b\n";
+    let counts = Counts { passed: 1, failed: 1, skipped: 0 };
+    assert_eq!(count(&format!("TAP version 13\n{points}")), counts);
+    // It is found anywhere; the plan is not looked at, nor is a bail-out.
+    assert_eq!(count(&format!("{points}log\nTAP version 14\nBail out! no\n")), counts);
+    assert_eq!(count(points), Counts::default());
+}
