@@ -130,6 +130,16 @@ impl Admission {
         self.counts().closed = true;
     }
 
+    /// Whether nobody is let in any more.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.counts().closed
+    }
+
+    /// How many are on their way in.
+    pub(crate) fn handshakes(&self) -> usize {
+        self.counts().handshakes
+    }
+
     /// Waits until nobody is there.
     pub(crate) async fn empty(&self) {
         // It fails only when `self` is gone.

@@ -79,6 +79,11 @@ impl Fanout {
         self.writer.finish(code, reason);
     }
 
+    /// Ends the track because the relay goes away. What has begun is still taken in.
+    pub(crate) fn going_away(&self) {
+        self.writer.finish(PublishDoneCode::GoingAway, ReasonPhrase::from("the relay ends"));
+    }
+
     /// Takes in an object that came in a datagram.
     pub(crate) fn datagram(&self, datagram: Datagram) {
         if self.state().merge.datagram(datagram.group_id, datagram.object_id) {

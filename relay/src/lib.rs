@@ -47,4 +47,4 @@ mod upstream;
 pub use admission::{Limits, Retry};
 pub use config::RelayOptions;
 pub use relay::Relay;
-pub use stats::Refusals;
+pub use stats::{Refusals, Stats, TrackState};

@@ -1,9 +1,11 @@
 //! The relay: the core's tables, the handles behind them, and the core's actions carried out.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use moqingbird::track::{Track, TrackStats};
 use moqingbird::wire::model::{
     AuthorizationToken, FullTrackName, Location, Publish, PublishNamespace, SessionErrorCode, Subscribe,
     SubscriptionFilter, TrackAlias, TrackExtensions, TrackNamespace,
@@ -12,6 +14,7 @@ use moqingbird::{Server, Session};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::timeout;
 
 use crate::admission::{Admission, Verdict};
 use crate::auth::{Access, Operation};
@@ -20,7 +23,7 @@ use crate::core::{self, Action, Core, Input, Path, PeerId, Policy, RelayId, Requ
 use crate::fanout::Fanout;
 use crate::links;
 use crate::session::{self, Answer, NamespaceChange};
-use crate::stats::Refusals;
+use crate::stats::{Stats, TrackState, add};
 
 /// A relay. Clones are the same relay.
 #[derive(Clone, Debug)]
@@ -35,7 +38,7 @@ impl Relay {
         let policy = Policy { linger: !options.linger.is_zero(), hold: !options.hold.is_zero() };
         let state = Mutex::new(State::new(Core::new(id, policy)));
         let admission = Admission::new(options.limits, options.retry);
-        Self { shared: Arc::new(Shared { id, options, admission, state }) }
+        Self { shared: Arc::new(Shared { id, options, admission, denials: AtomicU64::new(0), state }) }
     }
 
     /// Serves every session that comes to `server`, until the server is closed and all sessions have ended. Dropping
@@ -97,14 +100,78 @@ impl Relay {
         }
     }
 
+    /// Ends every track with GOING_AWAY, behind the groups in progress: for those who have not left.
+    pub fn end_tracks(&self) {
+        let fanouts: Vec<_> = self.shared.lock().tracks.values().cloned().collect();
+        for fanout in fanouts {
+            fanout.going_away();
+        }
+    }
+
+    /// Takes leave of everybody: asks them to leave ([`Relay::shutdown`]), ends the tracks of those who are still there
+    /// after half of `time` ([`Relay::end_tracks`]), and closes what is left after all of it.
+    pub async fn drain(&self, new_session_uri: &str, time: Duration) {
+        self.shutdown(new_session_uri);
+        if timeout(time / 2, self.empty()).await.is_err() {
+            self.end_tracks();
+            let _ = timeout(time / 2, self.empty()).await;
+        }
+        self.close(SessionErrorCode::NoError, "the relay ends");
+    }
+
     /// Waits until no session is left of those that came by [`Relay::run`].
     pub async fn empty(&self) {
         self.shared.admission.empty().await;
     }
 
-    /// How many newcomers were not let in.
-    pub fn refusals(&self) -> Refusals {
-        self.shared.admission.refusals()
+    /// What there is, and what there was so far.
+    pub fn stats(&self) -> Stats {
+        let mut state = self.shared.lock();
+        state.settle();
+        let mut stats = Stats::of_tracks(state.settled, state.all_tracks().map(|track| track.stats()));
+        for peer in state.peers.values() {
+            stats.count_session(peer.session.version(), peer.session.transport());
+        }
+        for (_, _, _, subscriptions) in state.core.tracks() {
+            stats.tracks += 1;
+            stats.subscriptions += subscriptions;
+        }
+        stats.namespaces = state.core.announcements().count();
+        drop(state);
+        stats.handshakes = self.shared.admission.handshakes();
+        stats.refusals = self.shared.admission.refusals();
+        stats.denials = self.shared.denials.load(Ordering::Relaxed);
+        stats
+    }
+
+    /// Every track that is published or asked for, by name.
+    pub fn tracks(&self) -> Vec<TrackState> {
+        let state = self.shared.lock();
+        let tracks = state.core.tracks().map(|(name, key, publishers, subscribers)| {
+            let track = state.tracks.get(&key).map(|fanout| fanout.track());
+            TrackState {
+                name: name.clone(),
+                publishers,
+                subscribers,
+                largest: track.as_ref().and_then(Track::largest),
+                stats: track.map(|track| track.stats()).unwrap_or_default(),
+            }
+        });
+        tracks.collect()
+    }
+
+    /// Every namespace that is announced, by name, and by how many.
+    pub fn namespaces(&self) -> BTreeMap<TrackNamespace, usize> {
+        let mut namespaces = BTreeMap::new();
+        for namespace in self.shared.lock().core.announcements() {
+            *namespaces.entry(namespace.clone()).or_default() += 1;
+        }
+        namespaces
+    }
+
+    /// Whether the relay is about to end: [`Relay::shutdown`] was called.
+    pub fn is_draining(&self) -> bool {
+        self.shared.admission.is_closed()
     }
 
     /// Closes every session.
@@ -131,6 +198,8 @@ pub(crate) struct Shared {
     pub(crate) id: RelayId,
     pub(crate) options: RelayOptions,
     pub(crate) admission: Admission,
+    /// Sessions and requests that the authorizer has refused.
+    pub(crate) denials: AtomicU64,
     state: Mutex<State>,
 }
 
@@ -142,6 +211,10 @@ struct State {
     /// The task's end of each request that is known to the core.
     held: HashMap<RequestKey, Held>,
     tracks: HashMap<TrackKey, Arc<Fanout>>,
+    /// Tracks that have ended and are still being read.
+    ended: Vec<Track>,
+    /// What became of the objects of tracks that are gone.
+    settled: TrackStats,
     /// Our own requests that are being ended. The next for the same thing at the same peer waits for them.
     ending: Vec<(Ours, JoinHandle<()>)>,
 }
@@ -284,6 +357,7 @@ impl Shared {
     pub(crate) fn end(self: &Arc<Self>, request: RequestKey) {
         let mut state = self.lock();
         state.held.remove(&request);
+        state.settle();
         let actions = state.core.handle(Input::Ended(request));
         self.carry_out(&mut state, actions);
     }
@@ -357,6 +431,7 @@ impl Shared {
                 Action::EndTrack(track) => {
                     if let Some(fanout) = state.tracks.remove(&track) {
                         fanout.end();
+                        state.ended.push(fanout.track());
                     }
                 }
             }
@@ -434,6 +509,22 @@ fn publish(track: FullTrackName, fanout: &Fanout, forward: bool) -> Publish {
 }
 
 impl State {
+    fn all_tracks(&self) -> impl Iterator<Item = Track> {
+        self.tracks.values().map(|fanout| fanout.track()).chain(self.ended.iter().cloned())
+    }
+
+    /// Forgets the tracks that have ended and that nobody reads any more, but for what became of their objects.
+    fn settle(&mut self) {
+        let settled = &mut self.settled;
+        self.ended.retain(|track| {
+            let stats = track.stats();
+            if stats.readers == 0 {
+                add(settled, stats);
+            }
+            stats.readers > 0
+        });
+    }
+
     fn new(core: Core) -> Self {
         Self {
             core,
@@ -441,6 +532,8 @@ impl State {
             peers: HashMap::new(),
             held: HashMap::new(),
             tracks: HashMap::new(),
+            ended: Vec::new(),
+            settled: TrackStats::default(),
             ending: Vec::new(),
         }
     }

@@ -1,6 +1,7 @@
 //! One peer's session: its requests, each a task that waits for the core's answer and serves what follows.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use moqingbird::track::{self, Reader, Track};
@@ -57,6 +58,7 @@ pub(crate) async fn serve(shared: Arc<Shared>, session: Session, link: Option<Li
         Ok(until) => until,
         Err(denied) => {
             tracing::info!(remote = ?session.remote_address(), %denied, "a session is refused");
+            shared.denials.fetch_add(1, Ordering::Relaxed);
             return session.close(denied.session_code(), &denied.reason);
         }
     };
@@ -76,7 +78,10 @@ pub(crate) async fn serve(shared: Arc<Shared>, session: Session, link: Option<Li
             request = session.next_request() => match request {
                 Some(request) => match access.request(&request).await {
                     Ok(until) => guard.begin(request, until, &mut requests),
-                    Err(error) => request.reject(error),
+                    Err(error) => {
+                        shared.denials.fetch_add(1, Ordering::Relaxed);
+                        request.reject(error);
+                    }
                 },
                 None => break,
             },

@@ -71,6 +71,26 @@ pub use subscription::TrackSubscription;
 pub(crate) use subscription::{Place, Provider};
 pub use writer::{SubgroupWriter, Track, WriteError, Writer};
 
+/// What became of a track's objects so far. Of objects that came in parts, the parts are counted as they come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TrackStats {
+    /// Objects that were written.
+    pub written_objects: u64,
+    /// Their payload.
+    pub written_bytes: u64,
+    /// Objects that readers have taken, each counted for each reader.
+    pub read_objects: u64,
+    /// Their payload.
+    pub read_bytes: u64,
+    /// How often a reader missed the rest of a subgroup because it was too far behind.
+    pub too_far_behind: u64,
+    /// What is kept now, what describes it included.
+    pub kept_bytes: usize,
+    /// How many readers there are now.
+    pub readers: usize,
+}
+
 /// What a track may hold.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]

@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::range::Range;
-use super::{Item, SubgroupEnd, SubgroupInfo, TrackEnd, TrackOptions};
+use super::{Item, SubgroupEnd, SubgroupInfo, TrackEnd, TrackOptions, TrackStats};
 
 /// How many items a reader takes under one lock.
 const BATCH: usize = 256;
@@ -79,6 +79,8 @@ pub(super) struct State {
     readers: usize,
     /// The readers were given up as too slow, and none has moved since.
     stalled: bool,
+    /// What was written, read and missed so far.
+    counts: TrackStats,
 }
 
 #[derive(Debug)]
@@ -173,6 +175,7 @@ impl State {
             unread: 0,
             readers: 0,
             stalled: false,
+            counts: TrackStats::default(),
         }
     }
 
@@ -197,6 +200,8 @@ impl State {
     pub(super) fn datagram(&mut self, datagram: Datagram) {
         let weight = datagram_weight(&datagram);
         self.make_room(weight);
+        self.counts.written_objects += 1;
+        self.counts.written_bytes += datagram_payload(&datagram) as u64;
         self.raise_largest(Location::new(datagram.group_id, datagram.object_id));
         self.bytes += weight;
         let unread = self.readers > 0;
@@ -234,9 +239,13 @@ impl State {
         }
         let mut largest = None;
         for item in items.drain(..) {
-            if let Item::Object(header) = &item {
-                largest = Some(Location::new(group, header.object_id));
-                subgroup.info.subgroup_id.get_or_insert(header.object_id);
+            match &item {
+                Item::Object(header) => {
+                    largest = Some(Location::new(group, header.object_id));
+                    subgroup.info.subgroup_id.get_or_insert(header.object_id);
+                    self.counts.written_objects += 1;
+                }
+                Item::Payload(bytes) => self.counts.written_bytes += bytes.len() as u64,
             }
             subgroup.items.push_back(item);
         }
@@ -336,6 +345,8 @@ impl State {
                         self.stalled = false;
                     }
                     if range.passes(Location::new(datagram.group_id, datagram.object_id)) {
+                        self.counts.read_objects += 1;
+                        self.counts.read_bytes += datagram_payload(datagram) as u64;
                         return Met::Datagram(datagram.clone());
                     }
                 }
@@ -379,7 +390,10 @@ impl State {
     pub(super) fn read(&mut self, at: &mut ItemCursor, items: &mut Vec<Item>) -> Option<SubgroupEnd> {
         let subgroup = match self.arrivals.get_mut(&at.arrival).map(|arrival| &mut arrival.content) {
             Some(Content::Subgroup(subgroup)) if subgroup.first <= at.position => subgroup,
-            _ => return Some(SubgroupEnd::TooFarBehind),
+            _ => {
+                self.counts.too_far_behind += 1;
+                return Some(SubgroupEnd::TooFarBehind);
+            }
         };
         at.info = subgroup.info;
         let group = subgroup.info.group_id;
@@ -391,6 +405,10 @@ impl State {
                 at.skipping = !at.range.passes(Location::new(group, header.object_id));
             }
             if !at.skipping {
+                match item {
+                    Item::Object(_) => self.counts.read_objects += 1,
+                    Item::Payload(bytes) => self.counts.read_bytes += bytes.len() as u64,
+                }
                 items.push(item.clone());
             }
             if at.position >= subgroup.read {
@@ -468,6 +486,11 @@ impl State {
         }
     }
 
+    /// What was written, read and missed so far, and what is kept.
+    pub(super) const fn stats(&self) -> TrackStats {
+        TrackStats { kept_bytes: self.bytes, readers: self.readers, ..self.counts }
+    }
+
     /// What is kept, what is unread, and how many arrivals are known.
     #[cfg(test)]
     pub(super) fn figures(&self) -> (usize, usize, usize) {
@@ -510,9 +533,12 @@ fn item_weight(item: &Item) -> usize {
 }
 
 fn datagram_weight(datagram: &Datagram) -> usize {
-    let payload = match &datagram.body {
+    ARRIVAL_WEIGHT + datagram.extensions.byte_length() + datagram_payload(datagram)
+}
+
+const fn datagram_payload(datagram: &Datagram) -> usize {
+    match &datagram.body {
         DatagramBody::Payload(bytes) => bytes.len(),
         _ => 0,
-    };
-    ARRIVAL_WEIGHT + datagram.extensions.byte_length() + payload
+    }
 }

@@ -16,7 +16,7 @@ use super::range::Range;
 use super::state::Shared;
 use super::{
     GroupWriter, Held, Item, ReadOptions, Reader, SubgroupEnd, SubgroupInfo, TrackEnd, TrackOptions,
-    TrackSubscription,
+    TrackStats, TrackSubscription,
 };
 
 /// The one writer of a track. Dropped without [`Writer::finish`], the track is aborted.
@@ -150,6 +150,11 @@ impl Track {
     /// The largest location whose object has begun.
     pub fn largest(&self) -> Option<Location> {
         self.shared.lock().largest
+    }
+
+    /// What was written, read and missed so far, and what is kept.
+    pub fn stats(&self) -> TrackStats {
+        self.shared.lock().stats()
     }
 
     /// Whether its writer has finished it, or was dropped.

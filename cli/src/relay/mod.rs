@@ -1,11 +1,14 @@
 //! `moqt relay`.
 
 mod certificate;
+mod http;
+mod metrics;
 mod settings;
 
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::path::PathBuf;
+use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,7 +40,7 @@ const LAST_WORDS: Duration = Duration::from_millis(250);
 
 /// Run a relay: raw QUIC and WebTransport, every draft, on one UDP port.
 ///
-/// When it listens it prints one line: `listening ADDR[,ADDR..] certificate-sha256 HEX`.
+/// When it listens it prints one line: `listening ADDR[,ADDR..] certificate-sha256 HEX`, then ` http ADDR` with --http.
 /// SIGINT and SIGTERM end it: it asks its sessions to leave (GOAWAY), and exits with status 0 when they have, or when the
 /// drain time is over; a second signal ends it at once. SIGHUP has certificate and keys read anew.
 ///
@@ -63,7 +66,7 @@ Examples:
   moqt relay
   moqt relay --bind 127.0.0.1:0
   moqt relay --bind 0.0.0.0:443 --bind [::]:443 --tls-cert fullchain.pem --tls-key privkey.pem --auth none
-  moqt relay --bind 0.0.0.0:4443 --auth jwt --auth-keys keys
+  moqt relay --bind 0.0.0.0:4443 --auth jwt --auth-keys keys --http 127.0.0.1:8080
   moqt relay --config relay.toml --print-config";
 
 pub(crate) async fn run(args: Args) -> Outcome {
@@ -90,30 +93,27 @@ async fn serve(settings: &Settings) -> Outcome {
     // Before anybody is told that the relay listens.
     let mut signals = Signals::listen()?;
     let reload = Reload::listen()?;
-    announce(&server)?;
+    let server = Arc::new(server);
+    let http = match settings.http {
+        Some(address) => Some(http::serve(address, &relay, &server).await?),
+        None => None,
+    };
+    announce(&server, http)?;
+    let mut running = pin!(relay.run(&server));
     tokio::select! {
-        () = relay.run(&server) => {}
+        () = &mut running => {}
         () = certificate::keep(&server, &options.certificate, keys.as_deref(), reload) => {}
         _ = signals.end() => {}
     }
     tokio::select! {
-        () = drain(&relay, &server, settings) => {}
+        // Newcomers are still answered: that the relay ends.
+        () = &mut running => {}
+        () = relay.drain(settings.redirect.as_deref().unwrap_or_default(), drain_time(settings)) => {}
         _ = signals.end() => {}
     }
     take_leave(&relay, &server).await;
     mlog::finish(log).await;
     Ok(ExitCode::SUCCESS)
-}
-
-/// Asks everybody to leave, and waits until they have.
-async fn drain(relay: &Relay, server: &Server, settings: &Settings) {
-    let time = drain_time(settings);
-    relay.shutdown(settings.redirect.as_deref().unwrap_or_default());
-    // Newcomers are still answered: that the relay ends.
-    tokio::select! {
-        () = relay.run(server) => {}
-        _ = timeout(time, relay.empty()) => {}
-    }
 }
 
 /// Tells every client that the relay ends. Those who do not take it find out by themselves.
@@ -198,10 +198,14 @@ fn event_log(settings: &Settings) -> Result<Option<EventLog>, Failure> {
     Ok(log.map(|log| log.with_sampling(settings.mlog_sample.unwrap_or(1.0))))
 }
 
-fn announce(server: &Server) -> io::Result<()> {
+fn announce(server: &Server, http: Option<SocketAddr>) -> io::Result<()> {
     let addresses: Vec<_> = server.local_addrs().iter().map(ToString::to_string).collect();
     let mut out = io::stdout();
-    writeln!(out, "listening {} certificate-sha256 {}", addresses.join(","), server.certificate_sha256())?;
+    write!(out, "listening {} certificate-sha256 {}", addresses.join(","), server.certificate_sha256())?;
+    match http {
+        Some(address) => writeln!(out, " http {address}")?,
+        None => writeln!(out)?,
+    }
     out.flush()
 }
 

@@ -43,6 +43,10 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "PATH", env = "MOQT_RELAY_AUTH_KEYS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) auth_keys: Option<PathBuf>,
+    /// Answer /health, /metrics, /state and /certificate.sha256 over HTTP at this address [default: nowhere]
+    #[arg(long, value_name = "ADDR", env = "MOQT_RELAY_HTTP", value_parser = address)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) http: Option<SocketAddr>,
     /// Have newcomers show that they are at their address, which costs them a round trip [default: auto, under load]
     #[arg(long, value_name = "auto|always|never", env = "MOQT_RELAY_RETRY")]
     #[serde(skip_serializing_if = "Option::is_none")]

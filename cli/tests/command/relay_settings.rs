@@ -66,6 +66,8 @@ async fn what_is_printed_can_be_read_again() {
         "jwt",
         "--auth-keys",
         "keys",
+        "--http",
+        "127.0.0.1:0",
         "--retry",
         "always",
         "--max-sessions",

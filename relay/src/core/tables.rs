@@ -108,6 +108,18 @@ impl Core {
         self.subscribers.contains_key(&request)
     }
 
+    /// Each track that is known, with how many publish and how many take it.
+    pub(crate) fn tracks(&self) -> impl Iterator<Item = (&FullTrackName, TrackKey, usize, usize)> {
+        self.routes
+            .iter()
+            .map(|(name, route)| (name, route.track, route.sources.len(), self.takers(name).count()))
+    }
+
+    /// The namespace of each announcement.
+    pub(crate) fn announcements(&self) -> impl Iterator<Item = &TrackNamespace> {
+        self.namespaces.values().map(|announcement| &announcement.namespace)
+    }
+
     /// Whether nothing is known of anybody.
     pub(crate) fn is_empty(&self) -> bool {
         self.peers.is_empty()
