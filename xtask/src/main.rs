@@ -6,6 +6,7 @@ mod ledger;
 mod opinions;
 mod performance;
 mod sim;
+mod soak;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -24,6 +25,8 @@ enum Chore {
     Fuzz(fuzz::Options),
     /// Have aiomoqt read what the codec writes, and the reverse: only the departures that are listed may differ.
     Opinions(opinions::Options),
+    /// Run a relay under a steady load: its memory must stay level.
+    Soak(soak::Options),
     /// Run the simulation of whole sessions with many seeds.
     Sim(sim::Options),
     /// Measure what PERFORMANCE.md tells, and write it there.
@@ -39,6 +42,7 @@ fn main() -> ExitCode {
         Chore::Ledger(options) => ledger::run(&options),
         Chore::Fuzz(options) => fuzz::run(&options),
         Chore::Opinions(options) => opinions::run(&options),
+        Chore::Soak(options) => soak::run(&options),
         Chore::Sim(options) => sim::run(&options),
         Chore::Performance(options) => performance::run(&options),
     };
