@@ -1,6 +1,7 @@
 //! The program with a list: the status file, who is due, and what makes it fail.
 
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 
 use moqingbird::Version;
 use moqingbird_probe::{Args, FailOn, RunError};
@@ -258,6 +259,37 @@ async fn each_relay_is_probed_at_its_own_interval_and_keeps_what_was_found_meanw
     let relays = rounds(3).await;
     assert!(relays["often"]["probed_at"].as_str() > relays["rarely"]["probed_at"].as_str());
     assert_eq!(relays["rarely"]["live"], true);
+}
+
+/// Which of three silent ports heard something, packet by packet, while a list of them was probed.
+async fn heard_by_silent_ports(parallel: u16) -> Vec<usize> {
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let mut relays = Vec::new();
+    for port in 0..3 {
+        let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        relays.push(format!(r#"{{"url": "moqt://{}"}}"#, socket.local_addr().unwrap()));
+        let heard = heard.clone();
+        tokio::spawn(async move {
+            while socket.recv(&mut [0; 2048]).await.is_ok() {
+                heard.lock().unwrap().push(port);
+            }
+        });
+    }
+    let files = Files::new(&format!("[{}]", relays.join(", ")));
+    let draft = Some("16".parse().unwrap());
+    let args = Args { parallel, draft, timeout: Some("1.5".to_owned()), ..files.args() };
+    run(&args).await.unwrap();
+    heard.lock().unwrap().clone()
+}
+
+#[tokio::test]
+async fn no_more_relays_are_probed_at_the_same_time_than_allowed() {
+    let one_by_one = heard_by_silent_ports(1).await;
+    assert!(one_by_one.is_sorted() && one_by_one.contains(&2), "{one_by_one:?}");
+    let together = heard_by_silent_ports(3).await;
+    let (first, last) =
+        (together.iter().position(|port| *port == 2), together.iter().rposition(|port| *port == 0));
+    assert!(first < last, "{together:?}");
 }
 
 #[tokio::test]
