@@ -39,10 +39,8 @@ struct Task {
 #[test]
 #[ignore = "cargo xtask sim runs it"]
 fn seeds() {
-    let (from, count) = match asked("MOQT_SIM_SEED") {
-        Some(seed) => (seed, 1),
-        None => (0, asked("MOQT_SIM_SEEDS").unwrap_or(crate::SEEDS)),
-    };
+    let from = asked("MOQT_SIM_SEED").unwrap_or(0);
+    let count: u64 = asked("MOQT_SIM_SEEDS").unwrap_or(crate::SEEDS);
     let draft: Option<u16> = asked("MOQT_SIM_DRAFT");
     let versions: Vec<_> =
         Version::ALL.iter().filter(|it| draft.is_none_or(|draft| it.number() == draft)).collect();

@@ -14,18 +14,19 @@ use crate::{Outcome, root};
   cargo xtask sim                          2,000 seeds in every draft
   cargo xtask sim --seeds 200000           a long run
   cargo xtask sim --seed 1234 --draft 16   one run again
+  cargo xtask sim --seed 5000 --seeds 100  a hundred runs from there
   cargo xtask sim --planted                which seed finds each of the planted faults
 
 A seed that fails prints what broke and the command that shows it again. Under `nice -n 19` it disturbs nobody.")]
 pub(crate) struct Options {
-    /// How many seeds each draft is tried with, from 0 on.
-    #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(1..))]
-    seeds: u64,
+    /// How many seeds each draft is tried with: 2,000, or with --seed that one alone, if nothing is said.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    seeds: Option<u64>,
     /// This draft only; all of them if none is named.
     #[arg(long)]
     draft: Option<u16>,
-    /// This seed only.
-    #[arg(long, conflicts_with = "seeds")]
+    /// The first seed.
+    #[arg(long)]
     seed: Option<u64>,
     /// Plant one fault after another and look for the first seed that finds it.
     #[arg(long)]
@@ -34,6 +35,7 @@ pub(crate) struct Options {
 
 pub(crate) fn run(options: &Options) -> Outcome {
     let Options { seeds, draft, seed, planted } = *options;
+    let count = seeds.unwrap_or(if seed.is_some() { 1 } else { 2_000 });
     if let Some(draft) = draft
         && moqingbird_wire::Version::from_number(draft).is_none()
     {
@@ -43,13 +45,13 @@ pub(crate) fn run(options: &Options) -> Outcome {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["test", "--quiet", "--release", "--package", "moqingbird", "--no-default-features"]);
     cargo.args(["--test", "sim", "--", "--ignored", "--exact", "explore::seeds", "--nocapture"]);
-    cargo.current_dir(root()).stdout(Stdio::piped()).env("MOQT_SIM_SEEDS", seeds.to_string());
+    cargo.current_dir(root()).stdout(Stdio::piped()).env("MOQT_SIM_SEEDS", count.to_string());
     cargo.envs(draft.map(|draft| ("MOQT_SIM_DRAFT", draft.to_string())));
     cargo.envs(seed.map(|seed| ("MOQT_SIM_SEED", seed.to_string())));
     cargo.envs(planted.then_some(("MOQT_SIM_PLANTED", "1")));
     let mut child = cargo.spawn().map_err(|error| format!("cargo cannot be run: {error}"))?;
     if let Some(stdout) = child.stdout.take() {
-        show(stdout, if seed.is_some() { 1 } else { seeds });
+        show(stdout, count);
     }
     match child.wait().map_err(|error| format!("cargo cannot be waited for: {error}"))?.success() {
         true => Ok(()),
