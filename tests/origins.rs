@@ -15,6 +15,7 @@ use moqingbird::{
     Client, ClientOptions, ClientState, NamespaceEvent, Origin, ServeOptions, Server, ServerOptions, Session,
     TransportKind, Trust, Version, memory_pair,
 };
+use moqingbird_ledger::covers;
 use net::{Ends, soon};
 
 mod in_each {
@@ -272,6 +273,7 @@ async fn a_subscription_goes_on_after_its_session_is_lost_without_gap_or_duplica
 
 #[tokio::test]
 async fn goaway_is_followed_to_the_new_uri_without_gap_or_duplicate() {
+    covers!("D14-9.4-05", "D16-8.4.1-01", "D16-9.4-08");
     in_each_network(|transport, version| async move {
         let origin = Origin::new();
         let broadcast = origin.create_broadcast(namespace("live")).unwrap();
@@ -288,13 +290,20 @@ async fn goaway_is_followed_to_the_new_uri_without_gap_or_duplicate() {
 
         session.go_away(&new.url(transport).to_string()).unwrap();
         write(&writer, 2..5);
-        let ((_session, _attached), ()) = tokio::join!(new.accept(), numbers(&mut reader, 2..5));
+        let ((session, _attached), ()) = tokio::join!(new.accept(), numbers(&mut reader, 2..5));
         write(&writer, 5..7);
         numbers(&mut reader, 5..7).await;
-        match client.state() {
+        let is_at_new = |client: &Client| match client.state() {
             ClientState::Connected { url, .. } => assert_eq!(*url, new.url(transport)),
             other => panic!("{other:?}"),
-        }
+        };
+        is_at_new(&client);
+
+        // No URI is the one that it is at, not the one that it began with.
+        session.go_away("").unwrap();
+        write(&writer, 7..9);
+        let ((_session, _attached), ()) = tokio::join!(new.accept(), numbers(&mut reader, 7..9));
+        is_at_new(&client);
         assert_eq!(reader.gaps(), 0);
     })
     .await;
