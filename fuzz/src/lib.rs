@@ -76,7 +76,7 @@ pub fn decoders(draft: &dyn Draft, data: &[u8]) {
 }
 
 /// A range that ends before it starts: a receiver declines it and reads it for that, and a sender may not ask for it
-/// (draft-16 §5.1.2).
+/// (draft-14 §9.7, draft-16 §5.1.2).
 const BACKWARD_RANGE: EncodeError = EncodeError::Inexpressible("End Group before the Start Location");
 
 /// What a draft reads it writes so that it reads the same, a range that ends before it starts excepted; what another draft can write of it,
