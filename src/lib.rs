@@ -94,7 +94,8 @@ pub use self::{
     log::{EventLog, EventLogError},
     origin::{Announced, Attached, Broadcast, BroadcastError, Origin, ServeOptions},
     transport::{
-        BindError, CertificateError, CertificateHash, CertificateHashError, ConnectError, ConnectFailure,
+        BindError, CertificateError, CertificateHash, CertificateHashError, ClientCertificate,
+        ClientCertificates, CongestionControl, CongestionControlError, ConnectError, ConnectFailure,
         ConnectOptions, Distrust, DistrustKind, Pem, Seen, SeenCertificate, ServerCertificate, ServerOptions,
         ServerUrl, ServerUrlError, TransportKind, Trust, WebTransportAnswer, ask_web_transport,
     },

@@ -357,3 +357,59 @@ async fn a_client_tells_how_it_stands_and_may_give_up() {
     assert_eq!(failures, [1]);
     assert!(client.connected().await.is_err());
 }
+
+/// What is logged while a future runs.
+async fn logged<T>(future: impl Future<Output = T>) -> String {
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    let lines = Lines::default();
+    let writer = lines.clone();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    future.await;
+    String::from_utf8(lines.0.lock().unwrap().clone()).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_ends_that_say_nothing_for_two_seconds_are_given_a_hint() {
+    let (client, server) = memory_pair(Version::Draft16).await.unwrap();
+    let (publisher, silent) = (Origin::new(), Origin::new());
+    let log = logged(async {
+        let _attached = [publisher.attach(&server), silent.attach(&client)];
+        tokio::time::sleep(Duration::from_millis(1900)).await;
+        tracing::info!("almost");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    })
+    .await;
+    let hints: Vec<_> =
+        log.split("almost").map(|part| part.matches("neither end has asked").count()).collect();
+    assert_eq!(hints, [0, 2], "{log}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_announcement_that_nobody_follows_is_given_a_hint() {
+    let (client, server) = memory_pair(Version::Draft16).await.unwrap();
+    let (publisher, silent) = (Origin::new(), Origin::new());
+    let _broadcast = publisher.create_broadcast(namespace("live")).unwrap();
+    let log = logged(async {
+        let _attached = [publisher.attach(&server), silent.attach(&client)];
+        tokio::time::sleep(Duration::from_millis(2100)).await;
+    })
+    .await;
+    assert_eq!(log.matches("the peer has asked for nothing").count(), 1, "{log}");
+}

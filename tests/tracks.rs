@@ -15,7 +15,7 @@ use moqingbird::track::{
 use moqingbird::wire::model::{
     EndLocation, Location, PublishDoneCode, RequestError, RequestErrorCode, ResetCode,
 };
-use moqingbird::{Broadcast, IncomingRequest, Origin, TrackInfo};
+use moqingbird::{Broadcast, CertificateHash, IncomingRequest, Origin, TrackInfo};
 use net::{Ends, namespace, track};
 
 mod in_each {
@@ -35,6 +35,14 @@ mod in_each {
         a_track_that_nobody_has_is_declined;
         a_reader_by_arrival_is_not_held_up_by_an_open_group;
         a_writer_knows_whether_anybody_listens;
+        a_track_that_is_complete_is_read_from_its_beginning;
+    }
+}
+
+/// The library's promise in one: every byte, in order.
+mod hundred_groups {
+    everywhere! {
+        a_hundred_groups_of_ten_random_frames_arrive_equal_and_in_order;
     }
 }
 
@@ -289,6 +297,137 @@ async fn a_reader_by_arrival_is_not_held_up_by_an_open_group(ends: Ends) {
     writer.complete();
     expect(&mut reader, [(0, 1)]).await;
     expect_end(&mut reader).await;
+}
+
+async fn a_track_that_is_complete_is_read_from_its_beginning(ends: Ends) {
+    let (_origin, _broadcast, writer, _attached) = served(&ends);
+    write_groups(&writer, 3);
+    writer.complete();
+    let mut reader = open(&ends, ReadOptions::default().start(Start::At(Location::new(0, 0)))).await;
+    expect_groups(&mut reader, 0..3).await;
+    expect_end(&mut reader).await;
+    assert_eq!(reader.gaps(), 0);
+}
+
+/// Frames of 1 to 4,000 bytes, by a generator that any run repeats.
+fn random_frames(count: usize) -> Vec<Vec<u8>> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut random = move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    };
+    (0..count)
+        .map(|_| {
+            let length = usize::try_from(random() % 4000).unwrap() + 1;
+            (0..length).map(|_| random().to_le_bytes()[0]).collect()
+        })
+        .collect()
+}
+
+async fn a_hundred_groups_of_ten_random_frames_arrive_equal_and_in_order(ends: Ends) {
+    let (_origin, _broadcast, writer, _attached) = served(&ends);
+    let mut reader = open(&ends, ReadOptions::default()).await;
+    let frames = random_frames(1000);
+    let sent = CertificateHash::of(&frames.concat());
+    let writes = async {
+        for group in frames.chunks(10) {
+            let mut out = writer.append_group();
+            for frame in group {
+                out.ready().await;
+                out.write_frame(frame.clone()).unwrap();
+            }
+            out.finish().unwrap();
+        }
+        writer.complete();
+    };
+    let reads = async {
+        let mut received = Vec::new();
+        for number in 0..1000 {
+            let object = reader.next_object().await.unwrap().expect("the track goes on");
+            assert_eq!(object.location, Location::new(number / 10, number % 10));
+            received.extend_from_slice(&object.payload);
+        }
+        expect_end(&mut reader).await;
+        received
+    };
+    let ((), received) = tokio::join!(writes, reads);
+    // A hash of certificates is SHA-256 like any other.
+    assert_eq!(CertificateHash::of(&received), sent);
+    assert_eq!(reader.gaps(), 0);
+}
+
+/// One of a hundred readers, and the first location that its start promises it.
+struct Promised {
+    reader: TrackSubscription,
+    first: Location,
+    order: Order,
+    _session: Option<(moqingbird::Session, moqingbird::Attached)>,
+}
+
+/// Groups of two objects: where a reader begins that starts when `written` groups are there.
+fn promise(start: Start, written: u64) -> Location {
+    match start {
+        Start::GroupsBefore(back) => Location::new(written.saturating_sub(1 + back), 0),
+        Start::At(location) => location,
+        _ => Location::new(written, 0),
+    }
+}
+
+#[tokio::test]
+async fn a_hundred_readers_made_before_during_and_after_the_writes_get_what_their_start_promises() {
+    let origin = Origin::new();
+    let broadcast = origin.create_broadcast(namespace()).unwrap();
+    let writer = broadcast.create_track("video", TrackOptions::default()).unwrap();
+    let mut readers = Vec::new();
+    let starts = [
+        Start::GroupsBefore(0),
+        Start::GroupsBefore(3),
+        Start::At(Location::new(1, 1)),
+        Start::NextObject,
+        Start::NextGroup,
+    ];
+    for number in 0..100_usize {
+        // The first third before anything is written, the last third when all is.
+        let written = u64::try_from(number.saturating_sub(33).min(34)).unwrap();
+        if writer.track().largest().map_or(0, |largest| largest.group + 1) < written {
+            write_groups(&writer, 1);
+        }
+        let start = starts[number % starts.len()];
+        let order = if number % 2 == 0 { Order::Sequence } else { Order::Arrival };
+        let options = ReadOptions::default().start(start).order(order);
+        let first = promise(start, written);
+        // Half of them here, half over sessions.
+        let (reader, session) = if number % 4 < 2 {
+            (writer.track().read(options), None)
+        } else {
+            let version = moqingbird::Version::ALL[number % moqingbird::Version::ALL.len()];
+            let (client, server) = moqingbird::memory_pair(version).await.unwrap();
+            let attached = origin.attach(&server);
+            let reader = TrackSubscription::open(&client, track(), options).await.unwrap();
+            (reader, Some((client, attached)))
+        };
+        readers.push(Promised { reader, first, order, _session: session });
+    }
+    writer.complete();
+    for (number, Promised { mut reader, first, order, .. }) in readers.into_iter().enumerate() {
+        let all = (0..34).flat_map(|group| [(group, 0), (group, 1)]);
+        let promised: Vec<_> =
+            all.map(|(group, object)| Location::new(group, object)).filter(|it| *it >= first).collect();
+        let reads = async {
+            let mut got = Vec::new();
+            while let Some(object) = reader.next_object().await.unwrap() {
+                got.push(object.location);
+            }
+            if order == Order::Arrival {
+                got.sort_unstable();
+            }
+            assert_eq!(got, promised);
+            assert_eq!(reader.gaps(), 0);
+        };
+        net::soon(&format!("reader {number} from {first}"), reads).await;
+    }
 }
 
 async fn a_writer_knows_whether_anybody_listens(ends: Ends) {

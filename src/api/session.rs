@@ -102,6 +102,11 @@ impl Session {
         self.handle.shared.connection.remote_address()
     }
 
+    /// The certificate that the peer has shown, in DER: a client's, where the server has asked for one; the server's.
+    pub fn peer_certificate(&self) -> Option<Bytes> {
+        self.handle.shared.connection.peer_certificate()
+    }
+
     /// The path, with the query, that the client asked for; on the server's side.
     pub fn path(&self) -> Option<String> {
         self.place.path.clone().or_else(|| self.setup.path.as_deref().map(lossy))

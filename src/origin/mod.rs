@@ -21,6 +21,7 @@ use std::sync::Arc;
 
 use futures_util::future::{BoxFuture, FutureExt};
 use moqingbird_wire::model::{FullTrackName, TrackNamespace};
+use tokio::task::JoinSet;
 
 pub use announced::Announced;
 pub use broadcast::{Broadcast, BroadcastError};
@@ -28,6 +29,7 @@ pub use serve::{Attached, ServeOptions};
 use state::Shared;
 
 use crate::api::Session;
+use crate::endpoint::Server;
 use crate::session::Closed;
 use crate::track::{Place, Provider, ReadOptions, TrackSubscription};
 
@@ -107,6 +109,28 @@ impl Origin {
     /// As [`Origin::serve`], otherwise than by default.
     pub async fn serve_with(&self, session: &Session, options: ServeOptions) -> Closed {
         serve::serve(Arc::clone(&self.shared), session.clone(), options).await
+    }
+
+    /// Serves every client of a server until that is closed. One that does not come to a session is passed over.
+    pub async fn serve_clients(&self, server: &Server) {
+        let mut clients = JoinSet::new();
+        loop {
+            tokio::select! {
+                incoming = server.accept() => match incoming {
+                    Some(incoming) => {
+                        let origin = self.clone();
+                        clients.spawn(async move {
+                            match incoming.accept().await {
+                                Ok(session) => drop(origin.serve(&session).await),
+                                Err(error) => tracing::info!(%error, "a client has no session"),
+                            }
+                        });
+                    }
+                    None => return,
+                },
+                Some(_) = clients.join_next() => {}
+            }
+        }
     }
 
     /// Serves a session in the background, until it ends or what is returned is dropped. Must be called within a Tokio

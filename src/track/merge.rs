@@ -75,6 +75,8 @@ pub(super) enum Closed {
 pub(super) struct Merge<T> {
     order: Order,
     max_latency: Option<Duration>,
+    /// What precedes this is not the reader's.
+    start: Location,
     /// By sequence, all before this is settled.
     next: Location,
     /// By arrival, what the reader has had.
@@ -143,6 +145,7 @@ impl<T> Merge<T> {
         Self {
             order,
             max_latency,
+            start,
             next: start,
             seen: Seen::new(start),
             past: Past::Over,
@@ -183,6 +186,7 @@ impl<T> Merge<T> {
 
     /// What precedes this is not the reader's.
     pub(super) fn begin_at(&mut self, start: Location) {
+        self.start = start;
         self.next = start;
         self.seen = Seen::new(start);
     }
@@ -417,7 +421,7 @@ impl<T> Merge<T> {
         if let Some((&id, _)) = self.groups.first_key_value().filter(|(id, _)| **id < current) {
             let open = self.groups.get(&id).is_some_and(|group| group.open > 0 || !group.held.is_empty());
             self.leave_group(id);
-            if open {
+            if open && id >= self.start.group {
                 let from = self.left.iter().find(|left| left.group == id);
                 let from = from.copied().unwrap_or(Location::new(id, 0));
                 self.gap(from, EndLocation { group: id, object: None }, GapCause::TooLate);

@@ -8,9 +8,9 @@ use moqingbird_wire::Version;
 use tokio::time::{Instant, timeout_at};
 
 use super::connect_error::{ConnectError, ConnectFailure};
-use super::tls::{self, Rule, SeenCertificate, Trust, Verifier};
+use super::tls::{self, ClientCertificate, ClientKey, Rule, SeenCertificate, Trust, Verifier};
 use super::web::UpgradeError;
-use super::{Connection, ServerUrl, TransportKind, config, negotiate, quic, race, web};
+use super::{CongestionControl, Connection, ServerUrl, TransportKind, config, negotiate, quic, race, web};
 
 /// The session code of a peer that chose a draft which was not offered: VERSION_NEGOTIATION_FAILED (draft-14 §3.4,
 /// draft-16 §13.4.1).
@@ -25,6 +25,10 @@ pub struct ConnectOptions {
     pub versions: Vec<Version>,
     /// By what the server is recognised; by default the system's root certificates.
     pub trust: Trust,
+    /// What is shown to a server that asks for a certificate; by default nothing.
+    pub certificate: Option<ClientCertificate>,
+    /// How fast may be sent; CUBIC by default.
+    pub congestion: CongestionControl,
     /// How long all of it may take, from the name's resolution to a connection that agreed on a draft; 10 s by default.
     pub timeout: Duration,
     /// The size asked of the system for the socket's buffer in each direction, in bytes; 4 MiB by default. The system may
@@ -37,6 +41,8 @@ impl Default for ConnectOptions {
         Self {
             versions: Vec::new(),
             trust: Trust::default(),
+            certificate: None,
+            congestion: CongestionControl::default(),
             timeout: config::HANDSHAKE_TIMEOUT,
             socket_buffer: config::SOCKET_BUFFER,
         }
@@ -196,11 +202,13 @@ impl<'a> Plan<'a> {
         addresses: Vec<SocketAddr>,
         protocols: &[&'static str],
     ) -> Result<Handshake, ConnectError> {
-        let rule = self.rule().await.map_err(|failure| self.error(None, failure))?;
+        let (rule, key) = self.credentials().await.map_err(|failure| self.error(None, failure))?;
         let attempt = Attempt {
             host: self.url.host().into(),
             protocols: protocols.into(),
             rule,
+            key,
+            congestion: self.options.congestion,
             timeout: self.options.timeout,
             socket_buffer: self.options.socket_buffer,
         };
@@ -215,11 +223,13 @@ impl<'a> Plan<'a> {
         })
     }
 
-    /// Reading the system's roots takes long enough to keep it off the runtime's threads.
-    async fn rule(&self) -> Result<Rule, ConnectFailure> {
-        let trust = self.options.trust.clone();
-        match tokio::task::spawn_blocking(move || trust.load()).await {
-            Ok(rule) => rule.map_err(ConnectFailure::Certificates),
+    /// Whom to trust, and what to show. Reading the system's roots takes long enough to keep it off the runtime's threads.
+    async fn credentials(&self) -> Result<(Rule, Option<Arc<ClientKey>>), ConnectFailure> {
+        let (trust, certificate) = (self.options.trust.clone(), self.options.certificate.clone());
+        let load =
+            move || Ok((trust.load()?, certificate.map(|certificate| certificate.load()).transpose()?));
+        match tokio::task::spawn_blocking(load).await {
+            Ok(loaded) => loaded.map_err(ConnectFailure::Certificates),
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),
         }
     }
@@ -289,6 +299,8 @@ struct Attempt {
     host: Arc<str>,
     protocols: Arc<[&'static str]>,
     rule: Rule,
+    key: Option<Arc<ClientKey>>,
+    congestion: CongestionControl,
     timeout: Duration,
     socket_buffer: usize,
 }
@@ -298,9 +310,11 @@ impl Attempt {
         let tls_failure = |error: rustls::Error| ConnectFailure::Handshake(error.to_string());
         let verifier = Verifier::new(self.rule);
         let id = tls::connection_id().map_err(tls_failure)?;
-        let tls = tls::client(&self.protocols, verifier.clone()).map_err(tls_failure)?;
+        let tls = tls::client(&self.protocols, verifier.clone(), self.key.as_deref()).map_err(tls_failure)?;
         let mut config = quinn::ClientConfig::new(tls);
-        config.transport_config(config::transport()).initial_dst_cid_provider(Arc::new(move || id));
+        config
+            .transport_config(config::transport(self.congestion))
+            .initial_dst_cid_provider(Arc::new(move || id));
 
         let endpoint = config::endpoint(unspecified(address), self.socket_buffer, None)
             .map_err(ConnectFailure::Socket)?;

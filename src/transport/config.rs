@@ -8,6 +8,8 @@ use std::time::Duration;
 use quinn::{IdleTimeout, TransportConfig, VarInt};
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::CongestionControl;
+
 /// The default of `socket_buffer`: with the system's 208 KiB a burst on loopback loses packets, with 4 MiB none.
 pub(super) const SOCKET_BUFFER: usize = 4 * 1024 * 1024;
 /// The default of handshake and connect timeouts.
@@ -39,13 +41,17 @@ pub(super) const WAITING_BYTES: u64 = 64 * 1024;
 pub(super) const ALL_WAITING_BYTES: u64 = 16 * 1024 * 1024;
 
 /// quinn's settings.
-pub(super) fn transport() -> Arc<TransportConfig> {
-    Arc::new(base())
+pub(super) fn transport(congestion: CongestionControl) -> Arc<TransportConfig> {
+    Arc::new(base(congestion))
 }
 
 /// A server's, with limits of its own for each client.
-pub(super) fn server_transport(max_streams: u32, max_unread_bytes: u32) -> Arc<TransportConfig> {
-    let mut config = base();
+pub(super) fn server_transport(
+    congestion: CongestionControl,
+    max_streams: u32,
+    max_unread_bytes: u32,
+) -> Arc<TransportConfig> {
+    let mut config = base(congestion);
     config
         .max_concurrent_uni_streams(max_streams.into())
         .receive_window(max_unread_bytes.into())
@@ -53,7 +59,7 @@ pub(super) fn server_transport(max_streams: u32, max_unread_bytes: u32) -> Arc<T
     Arc::new(config)
 }
 
-fn base() -> TransportConfig {
+fn base(congestion: CongestionControl) -> TransportConfig {
     let mut config = TransportConfig::default();
     config
         .stream_receive_window(STREAM_WINDOW.into())
@@ -65,7 +71,7 @@ fn base() -> TransportConfig {
         .datagram_send_buffer_size(DATAGRAMS_UNSENT)
         .max_idle_timeout(Some(idle_timeout()))
         .keep_alive_interval(Some(KEEP_ALIVE))
-        .congestion_controller_factory(Arc::new(quinn::congestion::CubicConfig::default()));
+        .congestion_controller_factory(congestion.factory());
     config
 }
 

@@ -66,6 +66,8 @@ pub(crate) trait Transport: Clone + Send + Sync + 'static {
     /// QUIC's original destination connection id in lower-case hex: the same at both ends, and what a qlog is filed under.
     fn connection_id(&self) -> Option<String>;
     fn remote_address(&self) -> Option<SocketAddr>;
+    /// The certificate that the peer has shown, in DER.
+    fn peer_certificate(&self) -> Option<Bytes>;
 }
 
 /// The half of a stream that is written.

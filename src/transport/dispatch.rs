@@ -99,6 +99,10 @@ impl Connection {
     pub(crate) fn remote_address(&self) -> Option<SocketAddr> {
         dispatch!(self, inner => inner.remote_address())
     }
+
+    pub(crate) fn peer_certificate(&self) -> Option<Bytes> {
+        dispatch!(self, inner => inner.peer_certificate())
+    }
 }
 
 impl SendStream {

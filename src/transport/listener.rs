@@ -5,16 +5,16 @@ use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use moqingbird_wire::Version;
 use tokio::time::{Instant, timeout_at};
 
-use super::tls::{self, CertificateError, CertificateHash, ServerCertificate};
+use super::tls::{self, CertificateError, CertificateHash, ClientCertificates, Reloading, ServerCertificate};
 use super::web::UpgradeError;
-use super::{Connection, Lost, config, negotiate, quic, web};
+use super::{CongestionControl, Connection, Lost, config, negotiate, quic, web};
 
 /// How a server listens.
 #[derive(Clone, Debug)]
@@ -25,8 +25,13 @@ pub struct ServerOptions {
     /// The drafts to speak, in any order: the newest that a client offers is taken. An empty list allows every draft of this
     /// crate, which is the default.
     pub versions: Vec<Version>,
-    /// What to show clients; by default a fresh development certificate.
+    /// What to show clients; by default a fresh development certificate. Files are read anew when they have changed on
+    /// disk: connections that begin from then on, a second later at most, are shown the new certificate.
     pub certificate: ServerCertificate,
+    /// Whether clients are asked for certificates of their own; by default not.
+    pub client_certificates: ClientCertificates,
+    /// How fast may be sent; CUBIC by default.
+    pub congestion: CongestionControl,
     /// How long a client's handshake may take, the WebTransport request included; 10 s by default.
     pub handshake_timeout: Duration,
     /// The size asked of the system for each socket's buffer in each direction, in bytes; 4 MiB by default. The system may
@@ -47,6 +52,8 @@ impl Default for ServerOptions {
             addresses: vec![SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0)],
             versions: Vec::new(),
             certificate: ServerCertificate::default(),
+            client_certificates: ClientCertificates::default(),
+            congestion: CongestionControl::default(),
             handshake_timeout: config::HANDSHAKE_TIMEOUT,
             socket_buffer: config::SOCKET_BUFFER,
             max_streams: config::UNI_STREAMS,
@@ -61,25 +68,27 @@ impl Default for ServerOptions {
 pub(crate) struct Listener {
     endpoints: Vec<quinn::Endpoint>,
     addresses: Vec<SocketAddr>,
-    shown: Mutex<Shown>,
+    certificate: Arc<Reloading>,
     versions: Arc<[Version]>,
     handshake_timeout: Duration,
-}
-
-/// What newcomers are shown.
-#[derive(Debug)]
-struct Shown {
-    config: quinn::ServerConfig,
-    certificate: CertificateHash,
 }
 
 impl Listener {
     /// Binds every address. Must be called within a Tokio runtime.
     pub(crate) fn bind(options: &ServerOptions) -> Result<Self, BindError> {
+        let certificate = Reloading::new(options.certificate.clone()).map_err(BindError::Certificate)?;
+        let clients = options.client_certificates.load().map_err(BindError::Certificate)?;
         let versions = negotiate::newest_first(&options.versions);
-        let (tls, certificate) = tls(&versions, &options.certificate)?;
+        let mut protocols = negotiate::names(&versions);
+        protocols.push(web::ALPN);
+        let tls = tls::server(&protocols, certificate.clone(), clients)
+            .map_err(|error| BindError::Tls(error.to_string()))?;
         let mut config = quinn::ServerConfig::with_crypto(tls);
-        config.transport_config(config::server_transport(options.max_streams, options.max_unread_bytes));
+        config.transport_config(config::server_transport(
+            options.congestion,
+            options.max_streams,
+            options.max_unread_bytes,
+        ));
         config
             .max_incoming(options.max_waiting)
             .incoming_buffer_size(config::WAITING_BYTES)
@@ -98,24 +107,12 @@ impl Listener {
             return Err(BindError::NoAddress);
         }
         let (versions, handshake_timeout) = (versions.into(), options.handshake_timeout);
-        let shown = Mutex::new(Shown { config, certificate });
-        Ok(Self { endpoints, addresses, shown, versions, handshake_timeout })
+        Ok(Self { endpoints, addresses, certificate, versions, handshake_timeout })
     }
 
     /// Shows newcomers another certificate. Connections that there are keep the old one.
     pub(crate) fn show(&self, certificate: &ServerCertificate) -> Result<CertificateHash, BindError> {
-        let (tls, hash) = tls(&self.versions, certificate)?;
-        let mut shown = self.shown();
-        shown.config.crypto = tls;
-        shown.certificate = hash;
-        for endpoint in &self.endpoints {
-            endpoint.set_server_config(Some(shown.config.clone()));
-        }
-        Ok(hash)
-    }
-
-    fn shown(&self) -> MutexGuard<'_, Shown> {
-        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
+        self.certificate.show(certificate.clone()).map_err(BindError::Certificate)
     }
 
     /// The bound addresses, in the order of the options, with the ports that the system chose.
@@ -123,9 +120,9 @@ impl Listener {
         &self.addresses
     }
 
-    /// The SHA-256 of the server's certificate.
+    /// The SHA-256 of the certificate that is shown now.
     pub(crate) fn certificate_sha256(&self) -> CertificateHash {
-        self.shown().certificate
+        self.certificate.hash()
     }
 
     /// The next client at any of the addresses, its handshake not yet begun; `None` once closed. Cancel-safe.
@@ -167,17 +164,6 @@ impl Listener {
             endpoint.wait_idle().await;
         }
     }
-}
-
-fn tls(
-    versions: &[Version],
-    certificate: &ServerCertificate,
-) -> Result<(Arc<quinn::crypto::rustls::QuicServerConfig>, CertificateHash), BindError> {
-    let (key, hash) = certificate.load().map_err(BindError::Certificate)?;
-    let mut protocols = negotiate::names(versions);
-    protocols.push(web::ALPN);
-    let tls = tls::server(&protocols, key).map_err(|error| BindError::Tls(error.to_string()))?;
-    Ok((tls, hash))
 }
 
 impl Drop for Listener {

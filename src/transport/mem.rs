@@ -259,6 +259,10 @@ impl Transport for Mem {
     fn remote_address(&self) -> Option<SocketAddr> {
         None
     }
+
+    fn peer_certificate(&self) -> Option<Bytes> {
+        None
+    }
 }
 
 /// The half of a stream that is written.

@@ -13,6 +13,7 @@
 
 mod client;
 mod config;
+mod congestion;
 mod connect_error;
 mod contract;
 mod dispatch;
@@ -38,10 +39,11 @@ pub(crate) use mem::pair;
 
 pub use self::url::{ServerUrl, ServerUrlError};
 pub use client::{ConnectOptions, Seen, WebTransportAnswer, ask_web_transport};
+pub use congestion::{CongestionControl, CongestionControlError};
 pub use connect_error::{ConnectError, ConnectFailure};
 pub use contract::TransportKind;
 pub use listener::{BindError, ServerOptions};
 pub use tls::{
-    CertificateError, CertificateHash, CertificateHashError, Distrust, DistrustKind, Pem, SeenCertificate,
-    ServerCertificate, Trust,
+    CertificateError, CertificateHash, CertificateHashError, ClientCertificate, ClientCertificates, Distrust,
+    DistrustKind, Pem, SeenCertificate, ServerCertificate, Trust,
 };

@@ -109,6 +109,17 @@ impl Transport for Quic {
     fn remote_address(&self) -> Option<SocketAddr> {
         Some(self.connection().remote_address())
     }
+
+    fn peer_certificate(&self) -> Option<Bytes> {
+        peer_certificate(self.connection())
+    }
+}
+
+/// The first of the certificates that the peer has shown.
+pub(super) fn peer_certificate(connection: &quinn::Connection) -> Option<Bytes> {
+    let shown =
+        connection.peer_identity()?.downcast::<Vec<rustls::pki_types::CertificateDer<'static>>>().ok()?;
+    shown.first().map(|certificate| Bytes::copy_from_slice(certificate))
 }
 
 /// Closes a connection whose peer has not negotiated QUIC's datagrams (draft-14 §3.1, draft-16 §3.1).

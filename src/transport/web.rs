@@ -279,6 +279,10 @@ impl Transport for Web {
     fn remote_address(&self) -> Option<SocketAddr> {
         Some(self.session().remote_address())
     }
+
+    fn peer_certificate(&self) -> Option<Bytes> {
+        super::quic::peer_certificate(quinn_connection(self.session()))
+    }
 }
 
 /// Whether the peer stopped a stream before the crate had written the header in front of it: that stream is gone, not the

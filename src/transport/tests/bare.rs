@@ -79,7 +79,7 @@ async fn bare_client(
     protocol: &str,
     transport: TransportConfig,
 ) -> (Result<quinn::Connection, ConnectionError>, Result<Accepted, AcceptError>) {
-    let tls = tls::client(&[protocol], tls::Verifier::new(Trust::Insecure.load().unwrap())).unwrap();
+    let tls = tls::client(&[protocol], tls::Verifier::new(Trust::Insecure.load().unwrap()), None).unwrap();
     let mut config = quinn::ClientConfig::new(tls);
     config.transport_config(Arc::new(transport));
     let endpoint = config::endpoint("127.0.0.1:0".parse().unwrap(), 65_536, None).unwrap();

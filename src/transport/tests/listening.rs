@@ -82,7 +82,7 @@ async fn a_client_that_says_nothing_after_quics_handshake_holds_up_nobody() {
     let listener = Listener::bind(&options).unwrap();
     // An HTTP/3 client that never sends its CONNECT request.
     let rule = Trust::Insecure.load().unwrap();
-    let tls = tls::client(&[web::ALPN], tls::Verifier::new(rule)).unwrap();
+    let tls = tls::client(&[web::ALPN], tls::Verifier::new(rule), None).unwrap();
     let endpoint = config::endpoint("127.0.0.1:0".parse().unwrap(), 65_536, None).unwrap();
     let silent =
         endpoint.connect_with(quinn::ClientConfig::new(tls), listener.local_addrs()[0], "localhost").unwrap();
@@ -128,7 +128,8 @@ async fn silence_ends_a_connection_and_is_no_orderly_close() {
         let web = kind == TransportKind::WebTransport;
         // A client that allows 200 ms of silence, which binds both ends (RFC 9000 §10.1), and keeps nothing alive.
         let protocol = if web { web::ALPN } else { "moqt-16" };
-        let tls = tls::client(&[protocol], tls::Verifier::new(Trust::Insecure.load().unwrap())).unwrap();
+        let tls =
+            tls::client(&[protocol], tls::Verifier::new(Trust::Insecure.load().unwrap()), None).unwrap();
         let mut transport = quinn::TransportConfig::default();
         transport.max_idle_timeout(Some(Duration::from_millis(200).try_into().unwrap()));
         let mut config = quinn::ClientConfig::new(tls);
@@ -195,8 +196,9 @@ async fn a_listener_that_is_gone_answers_nobody() {
 #[tokio::test]
 async fn a_server_without_webtransport_has_no_common_protocol() {
     // A QUIC server of another trade.
-    let (key, hash) = ServerCertificate::Development.load().unwrap();
-    let tls = tls::server(&["chat"], key).unwrap();
+    let certificate = tls::Reloading::new(ServerCertificate::Development).unwrap();
+    let hash = certificate.hash();
+    let tls = tls::server(&["chat"], certificate, None).unwrap();
     let server = quinn::ServerConfig::with_crypto(tls);
     let endpoint = config::endpoint("127.0.0.1:0".parse().unwrap(), 65_536, Some(server)).unwrap();
     let address = endpoint.local_addr().unwrap();

@@ -206,6 +206,74 @@ fn load(chain: &Path, key: &Path) -> CertificateError {
 }
 
 /// A fresh certificate for 127.0.0.1 and its key, as files that go away.
+#[tokio::test]
+async fn a_certificate_that_changes_on_disk_is_shown_to_those_who_come_then() {
+    let files = Files::new("reload");
+    let other = Files::new("reload-other");
+    let options = ServerOptions { certificate: files.certificate(), ..ServerOptions::default() };
+    let listener = Listener::bind(&options).unwrap();
+    let before = listener.certificate_sha256();
+    assert!(with_trust(&listener, TransportKind::Quic, Trust::Pinned(vec![before])).await.is_ok());
+
+    std::fs::copy(&other.chain, &files.chain).unwrap();
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    assert_eq!(listener.certificate_sha256(), before, "the key does not belong to it yet");
+    std::fs::copy(&other.key, &files.key).unwrap();
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    let after = listener.certificate_sha256();
+    assert_ne!(after, before);
+    for kind in [TransportKind::Quic, TransportKind::WebTransport] {
+        assert!(with_trust(&listener, kind, Trust::Pinned(vec![after])).await.is_ok());
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_must_show_a_certificate_shows_one() {
+    for kind in [TransportKind::Quic, TransportKind::WebTransport] {
+        let client = Files::client("shown");
+        let stranger = Files::client("stranger");
+        let client_certificates = ClientCertificates::Required(vec![Pem::Path(client.chain.clone())]);
+        let options = ServerOptions { client_certificates, ..ServerOptions::default() };
+        let listener = Listener::bind(&options).unwrap();
+        let shows = |files: Option<&Files>| ConnectOptions {
+            trust: Trust::Insecure,
+            certificate: files.map(|files| ClientCertificate {
+                chain: Pem::Path(files.chain.clone()),
+                key: Pem::Path(files.key.clone()),
+            }),
+            ..ConnectOptions::default()
+        };
+        let (_connected, accepted) = meet(&listener, kind, &shows(Some(&client))).await;
+        let shown = accepted.unwrap().connection.peer_certificate().unwrap();
+        assert_eq!(CertificateHash::of(&shown), client.hash());
+        for files in [None, Some(&stranger)] {
+            let (_connected, accepted) = meet(&listener, kind, &shows(files)).await;
+            assert!(accepted.is_err());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_client_may_show_a_certificate_or_none() {
+    let client = Files::client("optional");
+    let client_certificates = ClientCertificates::Optional(vec![Pem::Path(client.chain.clone())]);
+    let listener =
+        Listener::bind(&ServerOptions { client_certificates, ..ServerOptions::default() }).unwrap();
+    let options = ConnectOptions { trust: Trust::Insecure, ..ConnectOptions::default() };
+    let (_connected, accepted) = meet(&listener, TransportKind::Quic, &options).await;
+    assert_eq!(accepted.unwrap().connection.peer_certificate(), None);
+}
+
+#[tokio::test]
+async fn a_connection_works_under_every_congestion_control() {
+    for congestion in CongestionControl::ALL.iter().copied() {
+        let listener = Listener::bind(&ServerOptions { congestion, ..ServerOptions::default() }).unwrap();
+        let options = ConnectOptions { trust: Trust::Insecure, congestion, ..ConnectOptions::default() };
+        let (connected, accepted) = meet(&listener, TransportKind::Quic, &options).await;
+        assert!(connected.is_ok() && accepted.is_ok());
+    }
+}
+
 struct Files {
     folder: PathBuf,
     chain: PathBuf,
@@ -225,6 +293,13 @@ impl Files {
         Self::made(name, params)
     }
 
+    /// A certificate for a client, and a root for itself.
+    fn client(name: &str) -> Self {
+        let mut params = rcgen::CertificateParams::new([format!("{name}.example")]).unwrap();
+        params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
+        Self::made(name, params)
+    }
+
     fn made(name: &str, mut params: rcgen::CertificateParams) -> Self {
         params.distinguished_name.push(rcgen::DnType::CommonName, name);
         let folder = std::env::temp_dir().join(format!("moqingbird-{}-{name}", std::process::id()));
@@ -234,6 +309,10 @@ impl Files {
         std::fs::write(&chain, params.self_signed(&signing_key).unwrap().pem()).unwrap();
         std::fs::write(&key, signing_key.serialize_pem()).unwrap();
         Self { folder, chain, key }
+    }
+
+    fn hash(&self) -> CertificateHash {
+        self.certificate().load().unwrap().1
     }
 
     fn certificate(&self) -> ServerCertificate {

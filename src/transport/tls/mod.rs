@@ -4,7 +4,9 @@
 //! graph, rustls's default builders panic at run time.
 
 mod certificate;
+mod client_auth;
 mod pem;
+mod reload;
 mod trust;
 
 use std::fmt;
@@ -13,10 +15,14 @@ use std::sync::{Arc, LazyLock};
 
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use rustls::crypto::CryptoProvider;
-use rustls::sign::CertifiedKey;
+use rustls::server::ResolvesServerCert;
+use rustls::server::danger::ClientCertVerifier;
 
 pub use certificate::ServerCertificate;
+pub(super) use client_auth::ClientKey;
+pub use client_auth::{ClientCertificate, ClientCertificates};
 pub use pem::{CertificateError, Pem};
+pub(super) use reload::Reloading;
 pub use trust::{Distrust, DistrustKind, SeenCertificate, Trust};
 pub(super) use trust::{Rule, Verifier};
 
@@ -31,12 +37,16 @@ fn provider() -> Arc<CryptoProvider> {
 pub(super) fn client(
     protocols: &[&str],
     verifier: Arc<Verifier>,
+    key: Option<&ClientKey>,
 ) -> Result<Arc<QuicClientConfig>, rustls::Error> {
-    let mut config = rustls::ClientConfig::builder_with_provider(provider())
+    let builder = rustls::ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .dangerous()
-        .with_custom_certificate_verifier(verifier)
-        .with_no_client_auth();
+        .with_custom_certificate_verifier(verifier);
+    let mut config = match key {
+        Some(ClientKey { chain, key }) => builder.with_client_auth_cert(chain.clone(), key.clone_key())?,
+        None => builder.with_no_client_auth(),
+    };
     config.alpn_protocols = alpn(protocols);
     config.key_log = Arc::new(rustls::KeyLogFile::new());
     let config =
@@ -45,11 +55,18 @@ pub(super) fn client(
 }
 
 /// A server's side of TLS: of the client's protocols it takes its own first.
-pub(super) fn server(protocols: &[&str], key: CertifiedKey) -> Result<Arc<QuicServerConfig>, rustls::Error> {
-    let mut config = rustls::ServerConfig::builder_with_provider(provider())
-        .with_protocol_versions(&[&rustls::version::TLS13])?
-        .with_no_client_auth()
-        .with_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(key)));
+pub(super) fn server(
+    protocols: &[&str],
+    certificate: Arc<dyn ResolvesServerCert>,
+    clients: Option<Arc<dyn ClientCertVerifier>>,
+) -> Result<Arc<QuicServerConfig>, rustls::Error> {
+    let builder = rustls::ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&rustls::version::TLS13])?;
+    let builder = match clients {
+        Some(clients) => builder.with_client_cert_verifier(clients),
+        None => builder.with_no_client_auth(),
+    };
+    let mut config = builder.with_cert_resolver(certificate);
     config.alpn_protocols = alpn(protocols);
     config.key_log = Arc::new(rustls::KeyLogFile::new());
     let config =
