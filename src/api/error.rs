@@ -76,6 +76,8 @@ pub enum SubgroupError {
     Malformed(&'static str),
     /// An object of this many bytes is over the limit for whole objects.
     TooLarge(u64),
+    /// It was not read for so long that it was stopped, to make room for what is.
+    Overrun,
     /// The session ended.
     Closed(Closed),
 }
@@ -86,6 +88,7 @@ impl fmt::Display for SubgroupError {
             Self::Reset(code) => write!(f, "the publisher reset the subgroup with {code}"),
             Self::Malformed(rule) => write!(f, "the track is malformed: {rule}"),
             Self::TooLarge(length) => write!(f, "an object of {length} bytes is too large to be read whole"),
+            Self::Overrun => f.write_str("it was stopped, for it had not been read for too long"),
             Self::Closed(closed) => closed.fmt(f),
         }
     }
@@ -105,6 +108,8 @@ pub enum FetchError {
     Malformed(&'static str),
     /// An object of this many bytes is over the limit for whole objects.
     TooLarge(u64),
+    /// It was not read for so long that it was stopped, to make room for what is.
+    Overrun,
     /// The session ended.
     Closed(Closed),
 }
@@ -116,6 +121,7 @@ impl fmt::Display for FetchError {
             Self::Reset(code) => write!(f, "the publisher broke the FETCH off with {code}"),
             Self::Malformed(rule) => write!(f, "the track is malformed: {rule}"),
             Self::TooLarge(length) => write!(f, "an object of {length} bytes is too large to be read whole"),
+            Self::Overrun => f.write_str("it was stopped, for it had not been read for too long"),
             Self::Closed(closed) => closed.fmt(f),
         }
     }
@@ -129,6 +135,7 @@ impl From<SubgroupError> for FetchError {
             SubgroupError::Reset(code) => Self::Reset(code),
             SubgroupError::Malformed(rule) => Self::Malformed(rule),
             SubgroupError::TooLarge(length) => Self::TooLarge(length),
+            SubgroupError::Overrun => Self::Overrun,
             SubgroupError::Closed(closed) => Self::Closed(closed),
         }
     }

@@ -8,8 +8,9 @@ use moqingbird_wire::model::{RequestId, ResetCode};
 use moqingbird_wire::stream::ReadError;
 
 use super::{Handle, SubgroupError};
+use crate::driver::{ReadFailed, RecvCell};
 use crate::session::{Closed, Fact, Input, StreamEnd, StreamId};
-use crate::transport::{CANCELLED, RecvStream, StreamError};
+use crate::transport::{CANCELLED, StreamError};
 
 /// The largest object that is collected whole unless told otherwise, in bytes.
 pub(super) const MAX_OBJECT: u64 = 16 * 1024 * 1024;
@@ -20,7 +21,7 @@ pub(super) struct ReceivedStream {
     pub(super) handle: Arc<Handle>,
     stream: StreamId,
     request: RequestId,
-    recv: RecvStream,
+    recv: Arc<RecvCell>,
     ended: bool,
 }
 
@@ -29,7 +30,7 @@ impl ReceivedStream {
         handle: Arc<Handle>,
         stream: StreamId,
         request: RequestId,
-        recv: RecvStream,
+        recv: Arc<RecvCell>,
     ) -> Self {
         Self { handle, stream, request, recv, ended: false }
     }
@@ -53,11 +54,15 @@ impl ReceivedStream {
                 Ok(true)
             }
             Ok(None) => Ok(false),
-            Err(StreamError::Reset(code)) => {
+            Err(ReadFailed::Overrun) => {
+                self.ended = true;
+                Err(SubgroupError::Overrun)
+            }
+            Err(ReadFailed::Stream(StreamError::Reset(code))) => {
                 self.end(StreamEnd::Reset(code));
                 Err(SubgroupError::Reset(self.handle.shared.draft.reset(code)))
             }
-            Err(error) => {
+            Err(ReadFailed::Stream(error)) => {
                 self.ended = true;
                 Err(self.closed(error.to_string()))
             }

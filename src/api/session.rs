@@ -122,6 +122,12 @@ impl Session {
         self.handle.shared.connection.max_datagram_size()
     }
 
+    /// How many data streams of the peer were stopped because nobody read them: when what lies unread on such streams is
+    /// more than half of the connection's window, 8 MiB, the one of lowest priority and oldest group gives way.
+    pub fn dropped_streams(&self) -> u64 {
+        self.handle.shared.dropped_streams()
+    }
+
     /// What the peer said in its SETUP.
     pub fn peer_setup(&self) -> &Setup {
         &self.setup

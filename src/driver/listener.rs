@@ -12,7 +12,7 @@ use super::notes::{self, NoteReceiver, NoteSender};
 use super::{Changes, DataStream};
 use crate::session::Closed;
 
-/// Something that happened to a request, in order. Bounded by the peer's streams, by the limit of datagrams in the
+/// Something that happened to a request, in order. Bounded by the limits of streams and datagrams in the
 /// [queue](super::notes), and by there being one answer and one end.
 #[derive(Debug)]
 pub(crate) enum Note {
@@ -108,6 +108,16 @@ impl Listener {
     /// Adds a note. A receiver that is gone wants none.
     pub(super) fn tell(&self, note: Note) {
         self.notes.send(note);
+    }
+
+    /// Whether another stream may wait for the reader.
+    pub(super) fn takes_streams(&self) -> bool {
+        self.notes.takes_streams()
+    }
+
+    /// The subscriber's priority.
+    pub(super) fn priority(&self) -> u8 {
+        self.status.borrow().priority
     }
 
     pub(super) fn accepted(&self, response: Response) {

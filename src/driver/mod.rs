@@ -17,6 +17,7 @@ mod listener;
 mod notes;
 mod shared;
 mod timer;
+mod unread;
 
 #[cfg(test)]
 mod tests;
@@ -38,6 +39,7 @@ pub(crate) use changes::{Change, Changes};
 pub(crate) use listener::{End, Incoming, Listening, Note, Status};
 use shared::Intake;
 pub(crate) use shared::{DataStream, Shared};
+pub(crate) use unread::{ReadFailed, RecvCell};
 
 /// How long a stream of the peer may stay silent. Longer than SETUP may take, which has a code of its own.
 const OPENING_TIMEOUT: Duration = Duration::from_secs(20);
@@ -70,6 +72,9 @@ pub(crate) fn start(
     shared.spawn(accept::datagrams(shared.clone()));
     shared.spawn(timer::keep(shared.clone()));
     shared.spawn(timer::await_end(shared.clone()));
+    if shared.connection.receive_window() > 0 {
+        shared.spawn(unread::keep(shared.clone()));
+    }
     shared.flush();
     shared
 }

@@ -10,6 +10,9 @@ use super::listener::Note;
 /// The most datagrams that wait for one subscription's reader; a reader that is slower loses what comes then.
 const MAX_QUEUED_DATAGRAMS: usize = 1024;
 
+/// The most streams that wait for one subscription's reader; what begins then is stopped.
+const MAX_QUEUED_STREAMS: usize = 4096;
+
 /// Room for so many notes is kept when the queue is empty; what a burst has taken besides is given back.
 const KEPT: usize = 16;
 
@@ -37,6 +40,7 @@ struct Notes {
 struct Queue {
     notes: VecDeque<Note>,
     datagrams: usize,
+    streams: usize,
     /// One of the ends is gone.
     closed: bool,
 }
@@ -58,9 +62,17 @@ impl NoteSender {
             queue.datagrams += 1;
         }
         if !queue.closed {
+            queue.streams += usize::from(matches!(note, Note::Stream(_)));
             queue.notes.push_back(note);
             self.0.arrived.notify_one();
         }
+    }
+}
+
+impl NoteSender {
+    /// Whether another stream may wait for the reader.
+    pub(super) fn takes_streams(&self) -> bool {
+        self.0.queue().streams < MAX_QUEUED_STREAMS
     }
 }
 
@@ -87,8 +99,10 @@ impl NoteReceiver {
     pub(super) fn try_recv(&mut self) -> Option<Note> {
         let mut queue = self.0.queue();
         let note = queue.notes.pop_front()?;
-        if let Note::Datagram(_) = note {
-            queue.datagrams -= 1;
+        match note {
+            Note::Datagram(_) => queue.datagrams -= 1,
+            Note::Stream(_) => queue.streams -= 1,
+            _ => {}
         }
         if queue.notes.is_empty() && queue.notes.capacity() > KEPT {
             queue.notes = VecDeque::new();

@@ -15,7 +15,8 @@ use tokio::sync::{Notify, watch};
 
 use super::lane::{self, LaneHandle};
 use super::listener::{End, Incoming, Listener, Listening, Note, Status};
-use super::{SendCell, timer};
+use super::unread::Unread;
+use super::{RecvCell, SendCell, timer};
 use crate::log::{self, SessionLog};
 use crate::session::{Closed, Event, Input, Instant, Misuse, Output, Session, StreamEnd, StreamId};
 use crate::transport::{CANCELLED, Connection, RecvStream, SendStream, TransportKind};
@@ -49,6 +50,8 @@ pub(crate) struct Shared {
     phase: watch::Sender<Phase>,
     /// The New Session URI of the peer's GOAWAY.
     pub(crate) goaway: watch::Sender<Option<Bytes>>,
+    /// The peer's data streams that somebody reads, or should.
+    pub(super) unread: Unread,
     /// How many tasks take in what the peer has sent.
     intakes: watch::Sender<usize>,
 }
@@ -99,7 +102,7 @@ pub(crate) struct DataStream {
     /// The request to which it was delivered.
     pub(crate) request: RequestId,
     pub(crate) opening: Opening,
-    pub(crate) recv: RecvStream,
+    pub(crate) recv: Arc<RecvCell>,
     pub(crate) leftover: Stash,
 }
 
@@ -111,6 +114,7 @@ impl Shared {
     ) -> Arc<Self> {
         let session = session(Instant::default());
         Arc::new(Self {
+            unread: Unread::new(connection.receive_window()),
             draft: session.draft(),
             stream_types: session.stream_types().to_vec(),
             connection,
@@ -251,6 +255,16 @@ impl Shared {
         } else {
             self.spawn(timer::see_off(self.clone()));
         }
+    }
+
+    /// A stream that nobody read was stopped.
+    pub(super) fn stopped_unread(self: &Arc<Self>, stream: StreamId) {
+        self.handle(Input::DataEnded { stream, how: StreamEnd::Stopped(CANCELLED.into()) });
+    }
+
+    /// How many of the peer's data streams were stopped because nobody read them.
+    pub(crate) fn dropped_streams(&self) -> u64 {
+        self.unread.dropped()
     }
 
     /// Runs a task of the session, from wherever this is called. A runtime that is gone runs nothing, and needs not.
@@ -425,15 +439,15 @@ impl Shared {
             }
             Output::Deliver { stream, to } => {
                 let Some((opening, recv, leftover)) = state.held.remove(&stream) else { return };
-                if let Some(listener) = state.listeners.get(&to) {
-                    listener.tell(Note::Stream(Box::new(DataStream {
-                        stream,
-                        request: to,
-                        opening,
-                        recv,
-                        leftover,
-                    })));
+                let listener = state.listeners.get(&to);
+                if let Some(listener) = listener.filter(|listener| listener.takes_streams()) {
+                    let recv = self.unread.add(stream, (to, listener.priority()), &opening, recv);
+                    let stream = DataStream { stream, request: to, opening, recv, leftover };
+                    listener.tell(Note::Stream(Box::new(stream)));
                 } else {
+                    if listener.is_some() {
+                        self.unread.count_drop();
+                    }
                     // The stream is stopped as it is dropped.
                     let how = StreamEnd::Stopped(CANCELLED.into());
                     state.session.handle(self.now(), Input::DataEnded { stream, how });

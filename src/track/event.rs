@@ -158,6 +158,8 @@ pub enum GapCause {
     NotReceived,
     /// An object was over [`ReadOptions::max_object`].
     TooLarge,
+    /// It was not read for so long that its stream was stopped.
+    Overrun,
 }
 
 impl fmt::Display for Gap {
@@ -181,6 +183,7 @@ impl fmt::Display for GapCause {
             Self::TooLate => "it came too late",
             Self::NotReceived => "it did not come",
             Self::TooLarge => "it is too large",
+            Self::Overrun => "it was not read in time",
         })
     }
 }

@@ -114,6 +114,7 @@ impl LiveStream {
                 }
                 Ok(None) => Ok(None),
                 Err(SubgroupError::TooLarge(_)) => Err(GapCause::TooLarge),
+                Err(SubgroupError::Overrun) => Err(GapCause::Overrun),
                 Err(SubgroupError::Reset(ResetCode::DeliveryTimeout)) => Err(GapCause::TooLate),
                 Err(_) => Err(GapCause::Incomplete),
             },
@@ -344,6 +345,7 @@ async fn remote(mut fetched: Box<Fetched>, end: Location) -> (Option<Past>, Past
                 tracing::debug!(%error, "the past of a track breaks off");
                 let cause = match error {
                     FetchError::TooLarge(_) => GapCause::TooLarge,
+                    FetchError::Overrun => GapCause::Overrun,
                     FetchError::Rejected(_) => GapCause::Declined,
                     _ => GapCause::Incomplete,
                 };

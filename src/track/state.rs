@@ -41,6 +41,8 @@ impl Shared {
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        #[cfg(test)]
+        super::tests::interleave();
         // Nothing between lock and unlock panics, so a poisoned lock guards a whole state.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,18 +1,47 @@
 //! Behaviours of the track, one a test. `model.rs` compares it with a simple model.
 
 mod held;
+mod interleavings;
 mod model;
 
+use std::cell::Cell;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use moqingbird_wire::model::{
-    Datagram, DatagramBody, Extensions, Location, ObjectHeader, ObjectStatus, PublishDoneCode, ReasonPhrase,
-    ResetCode, SubscriptionFilter, TrackAlias,
+    Datagram, DatagramBody, EndLocation, Extensions, GroupOrder, Location, ObjectHeader, ObjectStatus,
+    PublishDoneCode, ReasonPhrase, ResetCode, SubscriptionFilter, TrackAlias,
 };
 
 use super::*;
+
+thread_local! {
+    static INTERLEAVED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Where another thread may go first, in the tests that try every order.
+pub(super) fn interleave() {
+    if INTERLEAVED.get() {
+        shuttle::thread::yield_now();
+    }
+}
+
+/// As long as this lives, every taking of a track's lock in this thread is such a place.
+struct Interleaved;
+
+impl Interleaved {
+    fn begin() -> Self {
+        INTERLEAVED.set(true);
+        Self
+    }
+}
+
+impl Drop for Interleaved {
+    fn drop(&mut self) {
+        INTERLEAVED.set(false);
+    }
+}
 
 /// What a future gives without waiting.
 fn now<F: Future>(future: F) -> Option<F::Output> {

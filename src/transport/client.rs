@@ -254,7 +254,7 @@ impl<'a> Plan<'a> {
                     .map_err(|error| ConnectFailure::upgrade(error, self.options.timeout))?
                     .into()
             }
-            _ => quic::Quic::new(connection, connection_id, Some(endpoint)).into(),
+            _ => quic::Quic::new(connection, connection_id, Some(endpoint), config::CONNECTION_WINDOW).into(),
         };
         let answered = connection.protocol();
         match negotiate::agreed(answered.as_deref(), &self.versions) {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::net::SocketAddr;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 
@@ -66,6 +67,8 @@ pub(crate) trait Transport: Clone + Send + Sync + 'static {
     /// QUIC's original destination connection id in lower-case hex: the same at both ends, and what a qlog is filed under.
     fn connection_id(&self) -> Option<String>;
     fn remote_address(&self) -> Option<SocketAddr>;
+    /// How many bytes all streams together may hold unread; 0 if they share no such window.
+    fn receive_window(&self) -> usize;
     /// The certificate that the peer has shown, in DER.
     fn peer_certificate(&self) -> Option<Bytes>;
 }
@@ -87,11 +90,13 @@ pub(crate) trait SendHalf: Send {
 
 /// The half of a stream that is read.
 pub(crate) trait RecvHalf: Send {
-    /// Waits for data and fills as many of `chunks` as are ready: how many it filled, or `None` at the clean end.
-    fn read(
+    /// Fills as many of `chunks` as are ready: how many it filled, or `None` at the clean end. If there is nothing yet, `cx`
+    /// is woken when there is.
+    fn poll_read(
         &mut self,
+        cx: &mut Context<'_>,
         chunks: &mut [Bytes],
-    ) -> impl Future<Output = Result<Option<usize>, StreamError>> + Send;
+    ) -> Poll<Result<Option<usize>, StreamError>>;
     /// Asks the peer to send no more, with a code, and discards what is unread.
     fn stop(&mut self, code: u32);
 }

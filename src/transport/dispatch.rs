@@ -1,6 +1,8 @@
 //! The three transports as one type: an enum where a trait object would cost an allocation a call.
 
+use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 
@@ -100,6 +102,10 @@ impl Connection {
         dispatch!(self, inner => inner.remote_address())
     }
 
+    pub(crate) fn receive_window(&self) -> usize {
+        dispatch!(self, inner => inner.receive_window())
+    }
+
     pub(crate) fn peer_certificate(&self) -> Option<Bytes> {
         dispatch!(self, inner => inner.peer_certificate())
     }
@@ -129,7 +135,15 @@ impl SendStream {
 
 impl RecvStream {
     pub(crate) async fn read(&mut self, chunks: &mut [Bytes]) -> Result<Option<usize>, StreamError> {
-        dispatch!(self, inner => inner.read(chunks).await)
+        poll_fn(|cx| self.poll_read(cx, chunks)).await
+    }
+
+    pub(crate) fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        chunks: &mut [Bytes],
+    ) -> Poll<Result<Option<usize>, StreamError>> {
+        dispatch!(self, inner => inner.poll_read(cx, chunks))
     }
 
     pub(crate) fn stop(&mut self, code: u32) {

@@ -71,6 +71,7 @@ pub(crate) struct Listener {
     certificate: Arc<Reloading>,
     versions: Arc<[Version]>,
     handshake_timeout: Duration,
+    receive_window: u32,
 }
 
 impl Listener {
@@ -107,7 +108,8 @@ impl Listener {
             return Err(BindError::NoAddress);
         }
         let (versions, handshake_timeout) = (versions.into(), options.handshake_timeout);
-        Ok(Self { endpoints, addresses, certificate, versions, handshake_timeout })
+        let receive_window = options.max_unread_bytes;
+        Ok(Self { endpoints, addresses, certificate, versions, handshake_timeout, receive_window })
     }
 
     /// Shows newcomers another certificate. Connections that there are keep the old one.
@@ -147,6 +149,7 @@ impl Listener {
             incoming,
             versions: self.versions.clone(),
             deadline: received + self.handshake_timeout,
+            receive_window: self.receive_window,
         })
     }
 
@@ -181,6 +184,7 @@ pub(crate) struct Incoming {
     incoming: quinn::Incoming,
     versions: Arc<[Version]>,
     deadline: Instant,
+    receive_window: u32,
 }
 
 /// A client whose handshake is done, and the draft to speak with it.
@@ -237,14 +241,14 @@ impl Incoming {
         let remote = connection.remote_address();
         match quic::alpn(&connection) {
             Some(name) if name == web::ALPN => {
-                upgrade(connection, connection_id, &self.versions, remote).await
+                upgrade(connection, connection_id, &self.versions, remote, self.receive_window).await
             }
             name => {
                 // rustls agrees only on a name of our list.
                 let version = name.as_deref().and_then(|name| negotiate::agreed(Some(name), &self.versions));
                 let version =
                     version.ok_or(AcceptFailure::NoCommonVersion { offered: name.into_iter().collect() })?;
-                let connection = quic::Quic::new(connection, connection_id, None).into();
+                let connection = quic::Quic::new(connection, connection_id, None, self.receive_window).into();
                 Ok(Accepted { connection, version, path: None, authority: None, remote })
             }
         }
@@ -257,6 +261,7 @@ async fn upgrade(
     connection_id: String,
     versions: &[Version],
     remote: SocketAddr,
+    receive_window: u32,
 ) -> Result<Accepted, AcceptFailure> {
     let request = web::receive(connection).await.map_err(AcceptFailure::WebTransport)?;
     let Some((version, answer)) = negotiate::choose(request.offered(), versions) else {
@@ -269,7 +274,8 @@ async fn upgrade(
         return Err(AcceptFailure::NoCommonVersion { offered });
     };
     let (path, authority) = (Some(request.path()), Some(request.authority()));
-    let web = request.accept(answer, connection_id).await.map_err(AcceptFailure::WebTransport)?;
+    let web =
+        request.accept(answer, connection_id, receive_window).await.map_err(AcceptFailure::WebTransport)?;
     Ok(Accepted { connection: web.into(), version, path, authority, remote })
 }
 

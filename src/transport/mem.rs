@@ -2,9 +2,11 @@
 //! no packets, no loss and no clock.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use tokio::sync::Notify;
@@ -175,7 +177,7 @@ impl Mem {
     }
 
     fn recv(&self, pipe: Arc<Pipe>) -> Recv {
-        Recv { pipe, end: self.end.clone(), ended: false }
+        Recv { pipe, end: self.end.clone(), ended: false, changed: None }
     }
 }
 
@@ -260,6 +262,10 @@ impl Transport for Mem {
         None
     }
 
+    fn receive_window(&self) -> usize {
+        0
+    }
+
     fn peer_certificate(&self) -> Option<Bytes> {
         None
     }
@@ -340,6 +346,31 @@ pub(crate) struct Recv {
     pipe: Arc<Pipe>,
     end: Arc<End>,
     ended: bool,
+    /// Listens while a read waits.
+    changed: Option<Changed>,
+}
+
+/// A pipe's next change, or its connection's end.
+struct Changed {
+    future: Pin<Box<dyn Future<Output = ()> + std::marker::Send>>,
+}
+
+impl Changed {
+    fn of(pipe: Arc<Pipe>, link: Arc<Link>) -> Self {
+        let future = Box::pin(async move {
+            tokio::select! {
+                () = pipe.changed.notified() => {}
+                () = link.closing.notified() => {}
+            }
+        });
+        Self { future }
+    }
+}
+
+impl fmt::Debug for Changed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Changed")
+    }
 }
 
 impl Recv {
@@ -351,18 +382,29 @@ impl Recv {
 }
 
 impl RecvHalf for Recv {
-    async fn read(&mut self, chunks: &mut [Bytes]) -> Result<Option<usize>, StreamError> {
-        let read = self
-            .end
-            .wait(&self.pipe.changed, || {
-                // What has arrived can be read even after the end of the connection, as with QUIC.
-                let ready = lock(&self.pipe.state).give_out(chunks);
-                ready.or_else(|| self.end.lost().map(|lost| Err(lost.into())))
-            })
-            .await;
-        self.ended |= matches!(read, Ok(None) | Err(StreamError::Reset(_)));
-        self.pipe.changed.notify_waiters();
-        read
+    fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        chunks: &mut [Bytes],
+    ) -> Poll<Result<Option<usize>, StreamError>> {
+        loop {
+            // Listens first, so that nothing falls between the look and the wait.
+            let (pipe, link) = (&self.pipe, &self.end.link);
+            let changed = self.changed.get_or_insert_with(|| Changed::of(pipe.clone(), link.clone()));
+            let has_changed = changed.future.as_mut().poll(cx).is_ready();
+            // What has arrived can be read even after the end of the connection, as with QUIC.
+            let ready = lock(&self.pipe.state).give_out(chunks);
+            if let Some(read) = ready.or_else(|| self.end.lost().map(|lost| Err(lost.into()))) {
+                self.changed = None;
+                self.ended |= matches!(read, Ok(None) | Err(StreamError::Reset(_)));
+                self.pipe.changed.notify_waiters();
+                return Poll::Ready(read);
+            }
+            if !has_changed {
+                return Poll::Pending;
+            }
+            self.changed = None;
+        }
     }
 
     fn stop(&mut self, code: u32) {

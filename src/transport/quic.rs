@@ -1,7 +1,9 @@
 //! Raw QUIC: a thin adapter over quinn that closes its traps.
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use quinn::{ConnectionError, ReadError, SendDatagramError, StoppedError, VarInt, WriteError};
@@ -26,6 +28,7 @@ struct Inner {
     connection_id: String,
     /// A client's own endpoint, which carries this connection alone.
     endpoint: Option<quinn::Endpoint>,
+    receive_window: u32,
 }
 
 impl Quic {
@@ -34,8 +37,9 @@ impl Quic {
         connection: quinn::Connection,
         connection_id: String,
         endpoint: Option<quinn::Endpoint>,
+        receive_window: u32,
     ) -> Self {
-        Self { inner: Arc::new(Inner { connection, connection_id, endpoint }) }
+        Self { inner: Arc::new(Inner { connection, connection_id, endpoint, receive_window }) }
     }
 
     fn connection(&self) -> &quinn::Connection {
@@ -108,6 +112,10 @@ impl Transport for Quic {
 
     fn remote_address(&self) -> Option<SocketAddr> {
         Some(self.connection().remote_address())
+    }
+
+    fn receive_window(&self) -> usize {
+        self.inner.receive_window as usize
     }
 
     fn peer_certificate(&self) -> Option<Bytes> {
@@ -212,9 +220,15 @@ impl Recv {
 }
 
 impl RecvHalf for Recv {
-    async fn read(&mut self, chunks: &mut [Bytes]) -> Result<Option<usize>, StreamError> {
+    fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        chunks: &mut [Bytes],
+    ) -> Poll<Result<Option<usize>, StreamError>> {
         self.ended.check()?;
-        self.stream.read_chunks(chunks).await.map_err(|error| self.ended.fail(error.into()))
+        // The future holds nothing: quinn remembers the waker in the connection.
+        let read = pin!(self.stream.read_chunks(chunks));
+        read.poll(cx).map_err(|error| self.ended.fail(error.into()))
     }
 
     fn stop(&mut self, code: u32) {

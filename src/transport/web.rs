@@ -5,16 +5,21 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::ops::Deref;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
 use web_transport_quinn::http::StatusCode;
-use web_transport_quinn::proto::{ConnectError as ConnectStreamError, ConnectRequest, ConnectResponse};
+use web_transport_quinn::proto::{
+    ConnectError as ConnectStreamError, ConnectRequest, ConnectResponse, error_from_http3, error_to_http3,
+};
 use web_transport_quinn::{
     ClientError, ConnectError, ReadError, ServerError, Session, SessionError, WebTransportError, WriteError,
 };
 
+use super::config;
 use super::contract::{
     CANCELLED, DatagramError, Ended, Lost, RecvHalf, SendHalf, StreamError, Transport, TransportKind, Written,
 };
@@ -38,6 +43,7 @@ struct Inner {
     connection_id: String,
     /// A client's own endpoint, which carries this connection alone.
     endpoint: Option<quinn::Endpoint>,
+    receive_window: u32,
     closed_here: AtomicBool,
 }
 
@@ -57,7 +63,7 @@ pub(super) async fn connect(
             None => error.into(),
         }
     })?;
-    Ok(Web::new(session, connection_id, Some(endpoint)))
+    Ok(Web::new(session, connection_id, Some(endpoint), config::CONNECTION_WINDOW))
 }
 
 /// Waits for the CONNECT request of a fresh HTTP/3 connection.
@@ -97,11 +103,12 @@ impl Request {
         self,
         protocol: Option<&str>,
         connection_id: String,
+        receive_window: u32,
     ) -> Result<Web, UpgradeError> {
         let mut response = ConnectResponse::OK;
         response.protocol = protocol.map(ToOwned::to_owned);
         let session = self.request.respond(response).await?;
-        Ok(Web::new(session, connection_id, None))
+        Ok(Web::new(session, connection_id, None, receive_window))
     }
 
     /// Answers 400 and waits until the client has gone, since closing at once would overtake the answer. The caller bounds
@@ -109,17 +116,21 @@ impl Request {
     pub(super) async fn refuse(self) -> Result<(), UpgradeError> {
         let response = ConnectResponse::new(StatusCode::BAD_REQUEST);
         // Through `Web`, whose drop closes the connection: the crate's own background task would hold it open.
-        let refused = Web::new(self.request.respond(response).await?, String::new(), None);
+        let refused = Web::new(self.request.respond(response).await?, String::new(), None, 0);
         refused.closed().await;
         Ok(())
     }
 }
 
 impl Web {
-    fn new(session: Session, connection_id: String, endpoint: Option<quinn::Endpoint>) -> Self {
-        Self {
-            inner: Arc::new(Inner { session, connection_id, endpoint, closed_here: AtomicBool::new(false) }),
-        }
+    fn new(
+        session: Session,
+        connection_id: String,
+        endpoint: Option<quinn::Endpoint>,
+        receive_window: u32,
+    ) -> Self {
+        let closed_here = AtomicBool::new(false);
+        Self { inner: Arc::new(Inner { session, connection_id, endpoint, receive_window, closed_here }) }
     }
 
     fn session(&self) -> &Session {
@@ -127,7 +138,7 @@ impl Web {
     }
 
     fn send(&self, stream: web_transport_quinn::SendStream) -> Send {
-        Send { stream, inner: self.inner.clone(), abandon: Some(CANCELLED) }
+        Send { stream: Half::Bi(stream), inner: self.inner.clone(), abandon: Some(CANCELLED) }
     }
 
     fn recv(&self, stream: web_transport_quinn::RecvStream) -> Recv {
@@ -151,6 +162,14 @@ impl Inner {
             Some(quinn::ConnectionError::LocallyClosed) => Lost::Transport(NO_CAPSULE.to_owned()),
             Some(reason) => closed_by(reason),
             None => Lost::Transport(chain(error)),
+        }
+    }
+
+    /// Why the session ended, of which QUIC has said this.
+    fn lost(&self, error: quinn::ConnectionError) -> Lost {
+        match self.session.close_reason() {
+            Some(reason) => self.why(&reason),
+            None => self.why(&error.into()),
         }
     }
 
@@ -193,13 +212,13 @@ impl Transport for Web {
     type Recv = Recv;
 
     async fn open_uni(&self) -> Result<Send, Lost> {
-        loop {
-            match self.session().open_uni().await {
-                Ok(stream) => return Ok(self.send(stream)),
-                Err(error) if stopped_at_birth(&error) => {}
-                Err(error) => return Err(self.inner.why(&error)),
-            }
-        }
+        let stream = quinn_connection(self.session()).open_uni().await;
+        let stream = stream.map_err(|error| self.inner.lost(error))?;
+        Ok(Send {
+            stream: Half::Uni { stream, header: Bytes::from_static(UNI_HEADER) },
+            inner: self.inner.clone(),
+            abandon: Some(CANCELLED),
+        })
     }
 
     async fn open_bi(&self) -> Result<(Send, Recv), Lost> {
@@ -280,6 +299,10 @@ impl Transport for Web {
         Some(self.session().remote_address())
     }
 
+    fn receive_window(&self) -> usize {
+        self.inner.receive_window as usize
+    }
+
     fn peer_certificate(&self) -> Option<Bytes> {
         super::quic::peer_certificate(quinn_connection(self.session()))
     }
@@ -294,18 +317,38 @@ fn stopped_at_birth(error: &SessionError) -> bool {
     )
 }
 
+/// What stands before everything on a unidirectional stream: its type, and the session, which is the stream of the CONNECT
+/// request, a connection's first (draft-ietf-webtrans-http3 §4.2).
+const UNI_HEADER: &[u8] = &[0x40, 0x54, 0x00];
+
 /// The half of a stream that is written.
 #[derive(Debug)]
 pub(crate) struct Send {
-    stream: web_transport_quinn::SendStream,
+    stream: Half,
     inner: Arc<Inner>,
     /// The code to reset with on drop; none once the stream has been ended on purpose.
     abandon: Option<u32>,
 }
 
+/// The crate queues the header of a stream with the highest priority, and quinn sends what is written before the header has
+/// left along with it. So on data streams the header is ours: it waits for the first write, in its place.
+#[derive(Debug)]
+enum Half {
+    Uni {
+        stream: quinn::SendStream,
+        /// What of the header is not written.
+        header: Bytes,
+    },
+    Bi(web_transport_quinn::SendStream),
+}
+
 impl SendHalf for Send {
     async fn write(&mut self, chunks: &mut [Bytes]) -> Result<Written, StreamError> {
-        match self.stream.write_chunks(chunks).await {
+        let written = match &mut self.stream {
+            Half::Uni { stream, header } => write_behind(stream, header, chunks).await.map_err(Into::into),
+            Half::Bi(stream) => stream.write_chunks(chunks).await,
+        };
+        match written {
             Ok(written) => Ok(Written { bytes: written.bytes, chunks: written.chunks }),
             Err(WriteError::Stopped(code)) => {
                 // RFC 9000 §3.5: the reset that answers STOP_SENDING should carry its code.
@@ -321,30 +364,99 @@ impl SendHalf for Send {
 
     fn finish(&mut self) {
         // It fails only on a stream that has already ended, where there is nothing left to say.
-        let _ = self.stream.finish();
+        match &mut self.stream {
+            Half::Uni { stream, header } => {
+                // Nothing was written: the header takes three bytes of a window that is whole.
+                if !header.is_empty() {
+                    let mut header = [std::mem::take(header)];
+                    let _ =
+                        pin!(stream.write_chunks(&mut header)).poll(&mut Context::from_waker(Waker::noop()));
+                }
+                drop(stream.finish());
+            }
+            Half::Bi(stream) => drop(stream.finish()),
+        }
         self.abandon = None;
     }
 
     fn reset(&mut self, code: u32) {
-        let _ = self.stream.reset(code);
+        match &mut self.stream {
+            Half::Uni { stream, .. } => drop(stream.reset(http3_code(code))),
+            Half::Bi(stream) => drop(stream.reset(code)),
+        }
         self.abandon = None;
     }
 
     fn set_priority(&mut self, order: i32) {
-        let _ = self.stream.set_priority(order);
+        match &self.stream {
+            Half::Uni { stream, .. } => drop(stream.set_priority(order)),
+            Half::Bi(stream) => drop(stream.set_priority(order)),
+        }
     }
 
     async fn stopped(&self) -> Result<Option<u64>, Lost> {
-        let code = self.stream.stopped().await.map_err(|error| self.inner.why(&error))?;
-        Ok(code.map(u64::from))
+        match &self.stream {
+            Half::Uni { stream, .. } => match stream.stopped().await {
+                Ok(code) => Ok(code.map(|code| error_from_http3(code.into_inner()).unwrap_or(0).into())),
+                Err(quinn::StoppedError::ConnectionLost(error)) => Err(self.inner.lost(error)),
+                Err(error) => Err(Lost::Transport(error.to_string())),
+            },
+            Half::Bi(stream) => {
+                let code = stream.stopped().await.map_err(|error| self.inner.why(&error))?;
+                Ok(code.map(u64::from))
+            }
+        }
     }
+}
+
+/// Writes chunks, and what is left of a header before them.
+async fn write_behind(
+    stream: &mut quinn::SendStream,
+    header: &mut Bytes,
+    chunks: &mut [Bytes],
+) -> Result<quinn::Written, quinn::WriteError> {
+    if header.is_empty() {
+        return stream.write_chunks(chunks).await;
+    }
+    // All in one, so that they may share a packet.
+    let mut all = Vec::with_capacity(chunks.len() + 1);
+    all.push(std::mem::take(header));
+    all.extend(chunks.iter_mut().map(std::mem::take));
+    let mut all = Restore { all, header, chunks };
+    let before = all.all[0].len();
+    let written = stream.write_chunks(&mut all.all).await?;
+    Ok(quinn::Written {
+        bytes: written.bytes.saturating_sub(before),
+        chunks: written.chunks.saturating_sub(1),
+    })
+}
+
+/// Puts back what was not written, however the write ends.
+struct Restore<'a> {
+    all: Vec<Bytes>,
+    header: &'a mut Bytes,
+    chunks: &'a mut [Bytes],
+}
+
+impl Drop for Restore<'_> {
+    fn drop(&mut self) {
+        let mut left = self.all.drain(..);
+        *self.header = left.next().unwrap_or_default();
+        for (chunk, left) in self.chunks.iter_mut().zip(left) {
+            *chunk = left;
+        }
+    }
+}
+
+fn http3_code(code: u32) -> quinn::VarInt {
+    quinn::VarInt::from_u64(error_to_http3(code)).unwrap_or_default()
 }
 
 impl Drop for Send {
     fn drop(&mut self) {
         // Otherwise the stream would end cleanly here, and truncated data would look whole.
         if let Some(code) = self.abandon {
-            let _ = self.stream.reset(code);
+            self.reset(code);
         }
     }
 }
@@ -358,17 +470,23 @@ pub(crate) struct Recv {
 }
 
 impl RecvHalf for Recv {
-    async fn read(&mut self, chunks: &mut [Bytes]) -> Result<Option<usize>, StreamError> {
+    fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        chunks: &mut [Bytes],
+    ) -> Poll<Result<Option<usize>, StreamError>> {
         self.ended.check()?;
-        let error = match self.stream.read_chunks(chunks).await {
-            Ok(filled) => return Ok(filled),
+        // The future holds nothing: quinn remembers the waker in the connection.
+        let read = pin!(self.stream.read_chunks(chunks)).poll(cx);
+        let error = match ready!(read) {
+            Ok(filled) => return Poll::Ready(Ok(filled)),
             Err(ReadError::Reset(code)) => StreamError::Reset(code.into()),
             // A code outside WebTransport's range says nothing about the application: 0 stands for it.
             Err(ReadError::InvalidReset(_)) => StreamError::Reset(0),
             Err(ReadError::ClosedStream | ReadError::IllegalOrderedRead) => StreamError::Closed,
             Err(ReadError::SessionError(error)) => self.inner.why(&error).into(),
         };
-        Err(self.ended.fail(error))
+        Poll::Ready(Err(self.ended.fail(error)))
     }
 
     fn stop(&mut self, code: u32) {

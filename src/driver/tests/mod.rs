@@ -1,6 +1,7 @@
 //! What a session leaves behind, what becomes of dropped handles and futures, and what a hostile peer can do to it.
 
 mod adversary;
+mod cancelled;
 mod dropped;
 mod knowledge;
 mod leaks;

@@ -142,7 +142,7 @@ async fn silence_ends_a_connection_and_is_no_orderly_close() {
                 let url = url_of(&listener, kind);
                 web::connect(connection, url.as_url(), &[], String::new(), endpoint).await.unwrap().into()
             } else {
-                Connection::from(quic::Quic::new(connection, String::new(), Some(endpoint)))
+                Connection::from(quic::Quic::new(connection, String::new(), Some(endpoint), 0))
             }
         };
         let accept = async { listener.accept().await.unwrap().handshake().await };
