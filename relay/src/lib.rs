@@ -16,6 +16,12 @@
 //! actions. An upstream task pours a subscription's objects into a [`track`](moqingbird::track); a downstream task for
 //! each subscriber copies that track onto streams of its own. Nobody waits for a subscriber but its own task.
 //!
+//! # Who may do what, and how many
+//!
+//! Before a newcomer costs a handshake, [`Limits`] and [`Retry`] decide whether it is let in. An [`auth::Authorizer`] is asked
+//! for every session, and for every request before the core hears of it; what it allows up to a time is ended then.
+//! [`Relay::stats`] and [`Relay::tracks`] tell what there is, [`Relay::drain`] takes leave.
+//!
 //! # Between drafts
 //!
 //! Objects, names and codes are neutral, so the sessions' encoders do the rest. What one draft cannot say is left out:
