@@ -39,6 +39,12 @@
 //! }
 //! ```
 //!
+#![cfg_attr(
+    feature = "net",
+    doc = "The [guide] teaches the rest in order (connect, publish, subscribe, fetch, errors, back-pressure, the engine without"
+)]
+#![cfg_attr(feature = "net", doc = "I/O) and lists the drafts' terms with their names here.")]
+//!
 //! # Layers
 //!
 //! Data flows one way, and each layer knows only what is to its left:
@@ -57,6 +63,9 @@ pub use moqingbird_wire::Version;
 pub mod session;
 #[cfg(feature = "net")]
 pub mod track;
+
+#[cfg(all(feature = "net", any(doc, doctest)))]
+pub mod guide;
 
 #[cfg(feature = "net")]
 mod api;
