@@ -41,7 +41,7 @@ impl Backoff {
     }
 
     /// Counts a failure and gives the wait before the next attempt.
-    pub(crate) fn next_delay(&mut self) -> Duration {
+    pub fn next_delay(&mut self) -> Duration {
         let doubled = self.initial.saturating_mul(1 << self.attempts.min(16)).min(self.max);
         self.attempts = self.attempts.saturating_add(1);
         // Between half of it and all.
@@ -53,8 +53,8 @@ impl Backoff {
         self.max_attempts.is_some_and(|max| self.attempts >= max)
     }
 
-    /// It has worked.
-    pub(crate) const fn reset(&mut self) {
+    /// It has worked: the next wait is the shortest again.
+    pub const fn reset(&mut self) {
         self.attempts = 0;
     }
 }

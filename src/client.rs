@@ -105,23 +105,69 @@ impl Client {
 
     /// As [`Client::start`], telling the server otherwise than by default of what the origin publishes.
     pub fn start_with(url: ServerUrl, options: ClientOptions, origin: &Origin, serve: ServeOptions) -> Self {
+        Self::keep(url, options, Some((origin.clone(), serve)), None)
+    }
+
+    /// Keeps a session that [`connect`] has made: one that is lost is replaced, and GOAWAY is followed, as by
+    /// [`Client::start`]. There is no origin: what is asked and answered on each session is left to the program, which
+    /// hears of the next one by [`Client::changed`]. Must be called within a Tokio runtime.
+    ///
+    /// ```
+    /// # use moqingbird::{Client, ClientOptions, ClientState, Server, ServerOptions, Trust, connect};
+    /// # use moqingbird::wire::model::SessionErrorCode;
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let server = Server::bind(&ServerOptions::default())?;
+    /// # let url: moqingbird::ServerUrl = format!("moqt://{}", server.local_addrs()[0]).parse()?;
+    /// # let mut options = ClientOptions::default();
+    /// # options.connect.trust = Trust::Pinned(vec![server.certificate_sha256()]);
+    /// # tokio::spawn(async move {
+    /// #     let session = server.accept().await.unwrap().accept().await.unwrap();
+    /// #     session.close(SessionErrorCode::NoError, "come again");
+    /// #     let session = server.accept().await.unwrap().accept().await.unwrap();
+    /// #     session.closed().await;
+    /// # });
+    /// let mut session = connect(&url, &options).await?;
+    /// let mut client = Client::adopt(session.clone(), url, options);
+    /// session.closed().await; // the server has closed it
+    /// while session.close_reason().is_some() {
+    ///     match client.changed().await {
+    ///         ClientState::Connected { session: next, .. } => session = next,
+    ///         state => println!("{state:?}"),
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn adopt(session: Session, url: ServerUrl, options: ClientOptions) -> Self {
+        Self::keep(url, options, None, Some(session))
+    }
+
+    fn keep(
+        url: ServerUrl,
+        options: ClientOptions,
+        origin: Option<(Origin, ServeOptions)>,
+        first: Option<Session>,
+    ) -> Self {
         let home = Arc::new(url);
-        let (state_sender, state) =
-            watch::channel(ClientState::Connecting { url: Arc::clone(&home), failures: 0 });
+        let url = Arc::clone(&home);
+        let (state_sender, state) = watch::channel(match &first {
+            Some(session) => ClientState::Connected { url, session: session.clone() },
+            None => ClientState::Connecting { url, failures: 0 },
+        });
         let (stop, stopped) = watch::channel(None);
         let backoff = options.backoff;
         let keeper = Keeper {
             target: Arc::clone(&home),
             home,
             options,
-            origin: origin.clone(),
-            serve,
+            origin,
             state: state_sender,
             stopped,
             backoff,
             leaving: JoinSet::new(),
         };
-        Self { state, stop, task: Some(tokio::spawn(keeper.run())) }
+        Self { state, stop, task: Some(tokio::spawn(keeper.run(first))) }
     }
 
     /// How it stands.
@@ -186,8 +232,8 @@ struct Keeper {
     home: Arc<ServerUrl>,
     target: Arc<ServerUrl>,
     options: ClientOptions,
-    origin: Origin,
-    serve: ServeOptions,
+    /// What is served on each session, if the program does not do so itself.
+    origin: Option<(Origin, ServeOptions)>,
     state: watch::Sender<ClientState>,
     stopped: watch::Receiver<Option<(SessionErrorCode, String)>>,
     backoff: Backoff,
@@ -195,7 +241,7 @@ struct Keeper {
 }
 
 impl Keeper {
-    async fn run(mut self) {
+    async fn run(mut self, first: Option<Session>) {
         let mut stopped = self.stopped.clone();
         let told = async move {
             let why = stopped.wait_for(Option::is_some).await.ok().and_then(|why| why.clone());
@@ -216,17 +262,19 @@ impl Keeper {
                 }
                 None
             }
-            error = self.keep() => Some(error),
+            error = self.keep(first) => Some(error),
         };
         self.state.send_replace(ClientState::Stopped { error });
     }
 
     /// Connects again and again; returns when it gives up.
-    async fn keep(&mut self) -> Arc<Lost> {
+    async fn keep(&mut self, mut first: Option<Session>) -> Arc<Lost> {
         loop {
-            let (url, failures) = (Arc::clone(&self.target), self.backoff.attempts());
-            self.state.send_replace(ClientState::Connecting { url, failures });
-            let lost = match connect(&self.target, &self.options).await {
+            let session = match first.take() {
+                Some(session) => Ok(session),
+                None => self.connect().await,
+            };
+            let lost = match session {
                 Ok(session) => match self.connected(session).await {
                     // To the new place at once.
                     None => continue,
@@ -247,13 +295,27 @@ impl Keeper {
         }
     }
 
+    async fn connect(&mut self) -> Result<Session, SessionError> {
+        let (url, failures) = (Arc::clone(&self.target), self.backoff.attempts());
+        self.state.send_replace(ClientState::Connecting { url: Arc::clone(&url), failures });
+        let session = connect(&self.target, &self.options).await?;
+        tracing::info!(%url, version = %session.version(), transport = %session.transport(), "connected");
+        Ok(session)
+    }
+
     /// Serves a session until it ends, and tells how; or until its peer sends us elsewhere.
     async fn connected(&mut self, session: Session) -> Option<Lost> {
         let began = Instant::now();
-        let attached = self.origin.attach_with(&session, self.serve);
-        let url = Arc::clone(&self.target);
-        tracing::info!(%url, version = %session.version(), transport = %session.transport(), "connected");
-        self.state.send_replace(ClientState::Connected { url, session: session.clone() });
+        let attached = self.origin.as_ref().map(|(origin, serve)| origin.attach_with(&session, *serve));
+        self.state.send_if_modified(|state| {
+            // An adopted session is known from the beginning.
+            let is_new = !matches!(state, ClientState::Connected { .. });
+            if is_new {
+                let url = Arc::clone(&self.target);
+                *state = ClientState::Connected { url, session: session.clone() };
+            }
+            is_new
+        });
         let uri = session.goaway().await;
         if began.elapsed() >= SETTLED {
             self.backoff.reset();
@@ -276,7 +338,7 @@ impl Keeper {
 }
 
 /// Serves on what the session has until its peer closes it, for a while.
-async fn see_off(session: Session, attached: Attached) {
+async fn see_off(session: Session, attached: Option<Attached>) {
     let _ = timeout(SEEING_OFF, session.closed()).await;
     session.close(SessionErrorCode::NoError, "left on request");
     drop(attached);

@@ -18,7 +18,7 @@
 //!
 //! `moqt://` is raw QUIC, `https://` WebTransport. The newest draft that both ends speak is agreed on. [`connect`] makes one
 //! session; [`Client`] keeps an [`Origin`] connected, with back-off, and follows GOAWAY. A [`Server`] takes both transports
-//! and every draft on one port.
+//! and every draft on one port; [`Origin::serve_clients`] serves all who come.
 //!
 //! ```
 //! use moqingbird::{Client, ClientOptions, Origin, Server, ServerOptions, Trust};
@@ -249,6 +249,10 @@
 //! # }
 //! ```
 //!
+//! A stream that nobody reads holds up no other: what lies unread on all such streams may be half of the connection's window,
+//! beyond which the one of lowest priority and oldest group is stopped ([`SubgroupError::Overrun`]) and counted
+//! ([`Session::dropped_streams`]). The control stream is always read.
+//!
 //! Cancelling a future loses nothing: reads keep their place, and what a cancelled write did not hand over goes out first the
 //! next time.
 //!
@@ -312,7 +316,7 @@
 //! | term | here |
 //! |---|---|
 //! | Session, SETUP | [`Session`]; [`Session::peer_setup`], [`session::Config`] |
-//! | GOAWAY | [`Session::go_away`], [`Session::goaway`]; followed by [`Client`] |
+//! | GOAWAY | [`Session::go_away`], [`Session::goaway`]; followed by [`Client`], which also [adopts](Client::adopt) sessions that a program serves itself |
 //! | Track Namespace, Full Track Name | [`TrackNamespace`], [`FullTrackName`] |
 //! | Track, Group, Subgroup, Object | [`track::Writer`], [`track::GroupWriter`], [`track::SubgroupWriter`]; read: [`track::TrackObject`], by hand [`IncomingSubgroup`], [`Object`] |
 //! | Location | [`Location`] |

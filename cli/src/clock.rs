@@ -8,12 +8,13 @@ use moqingbird::track::{Item, SubgroupWriter, TrackOptions, Writer};
 use moqingbird::wire::model::TrackNamespace;
 use time::OffsetDateTime;
 
-use crate::connection::{ConnectionArgs, Peers, namespace, track_name};
+use crate::connection::{ConnectionArgs, ReconnectArgs, namespace, track_name};
 use crate::exit::{Failure, Outcome};
 use crate::groups::{object_header, subgroup};
 use crate::logs::Verbosity;
-use crate::publisher::{Offer, Publisher};
+use crate::publisher::{Offer, Publisher, Subscribers};
 use crate::subscribe;
+use crate::target::Peer;
 
 /// Publish the time of day every second, or show it as it comes.
 #[derive(Debug, clap::Args)]
@@ -50,6 +51,8 @@ struct Common {
     #[arg(default_value = "now")]
     track: String,
     #[command(flatten)]
+    reconnect: ReconnectArgs,
+    #[command(flatten)]
     connection: ConnectionArgs,
     #[command(flatten)]
     verbosity: Verbosity,
@@ -66,21 +69,19 @@ pub(crate) async fn run(args: Args) -> Outcome {
         Command::Sub { common, count } => {
             common.verbosity.start();
             let name = track_name(common.namespace, common.track)?;
-            subscribe::print(common.url, &common.connection, name, count).await
+            subscribe::print(common.url, common.reconnect, &common.connection, name, count).await
         }
     }
 }
 
-async fn publish(Common { url, namespace, track, connection, verbosity }: Common) -> Outcome {
+async fn publish(Common { url, namespace, track, reconnect, connection, verbosity }: Common) -> Outcome {
     verbosity.start();
     let name = track_name(namespace, track)?;
-    connection
-        .with_session(&url, async |session| {
-            let writer = Writer::new(TrackOptions::default());
-            let publisher = Publisher::new(name, writer.track(), Offer::NAMESPACE);
-            publisher.run(Peers::Server(session), async |_| tick(writer).await).await
-        })
-        .await
+    let writer = Writer::new(TrackOptions::default());
+    let publisher = Publisher::new(name, writer.track(), Offer::NAMESPACE, false);
+    let work = async |_: Subscribers| tick(writer).await;
+    let peer = Peer::Server(url);
+    connection.with_peers(&peer, reconnect, async |peers| publisher.run(peers, work).await).await
 }
 
 /// Writes the time at each full second, for ever.

@@ -5,15 +5,15 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use moqingbird::wire::model::{FullTrackName, SessionErrorCode, TrackNamespace};
+use moqingbird::wire::model::{FullTrackName, TrackNamespace};
 use moqingbird::{
-    CertificateHash, ClientOptions, ConnectFailure, EventLog, Pem, Server, ServerCertificate, ServerOptions,
-    ServerUrl, Session, SessionError, Trust, Version,
+    CertificateHash, Client, ClientOptions, ConnectFailure, EventLog, Pem, Server, ServerCertificate,
+    ServerOptions, ServerUrl, Session, SessionError, Trust, Version,
 };
 use moqingbird_interop::Drafts;
-use tokio::time::timeout;
 
 use crate::exit::{Failure, Outcome};
+use crate::link::Link;
 use crate::mlog::{self, MlogArgs};
 use crate::signals::Signals;
 use crate::target::Peer;
@@ -40,11 +40,20 @@ pub(crate) struct ConnectionArgs {
     mlog: MlogArgs,
 }
 
+/// What a program that stays does without its session.
+#[derive(Clone, Copy, Debug, Default, clap::Args)]
+pub(crate) struct ReconnectArgs {
+    /// End when the session is lost. Without it, the server is tried again and again, with growing pauses, and what was
+    /// missed is made good
+    #[arg(long)]
+    no_reconnect: bool,
+}
+
 /// Where sessions come from.
 #[derive(Debug)]
-pub(crate) enum Peers {
-    /// The session with a server.
-    Server(Session),
+pub(crate) enum Peers<'a> {
+    /// The session with a server, and the next if it is lost.
+    Server(&'a mut Link),
     /// Those who connect to us.
     Clients(Box<Server>),
 }
@@ -79,8 +88,9 @@ pub(crate) fn namespace(text: &str) -> Result<TrackNamespace, String> {
 }
 
 impl ConnectionArgs {
-    fn options(&self) -> ClientOptions {
+    fn options(&self, log: Option<EventLog>) -> ClientOptions {
         let mut options = ClientOptions::default();
+        options.event_log = log;
         options.connect.versions = self.versions();
         options.connect.trust = if self.insecure {
             Trust::Insecure
@@ -98,20 +108,30 @@ impl ConnectionArgs {
         url: &ServerUrl,
         work: impl AsyncFnOnce(Session) -> Result<(), Failure>,
     ) -> Outcome {
+        let once = ReconnectArgs { no_reconnect: true };
+        self.with_link(url, once, async |link| work(link.session().clone()).await).await
+    }
+
+    async fn with_link(
+        &self,
+        url: &ServerUrl,
+        reconnect: ReconnectArgs,
+        work: impl AsyncFnOnce(&mut Link) -> Result<(), Failure>,
+    ) -> Outcome {
         let mut signals = Signals::listen()?;
         let log = self.mlog.open()?;
         let session = tokio::select! {
             session = self.connect(url, log.clone()) => session?,
             signal = signals.end() => return Ok(interrupted(signal)),
         };
+        let keep = || Client::adopt(session.clone(), url.clone(), self.options(log.clone()));
+        let client = (!reconnect.no_reconnect).then(keep);
+        let mut link = Link::new(session, client);
         let outcome = tokio::select! {
-            done = work(session.clone()) => done.map(|()| ExitCode::SUCCESS),
+            done = work(&mut link) => done.map(|()| ExitCode::SUCCESS),
             signal = signals.end() => Ok(interrupted(signal)),
         };
-        session.close(SessionErrorCode::NoError, "");
-        // A server that does not take the farewell finds out by itself.
-        let _ = timeout(FAREWELL, session.drained()).await;
-        drop(session);
+        link.close().await;
         mlog::finish(log).await;
         outcome
     }
@@ -120,11 +140,12 @@ impl ConnectionArgs {
     pub(crate) async fn with_peers(
         &self,
         peer: &Peer,
-        work: impl AsyncFnOnce(Peers) -> Result<(), Failure>,
+        reconnect: ReconnectArgs,
+        work: impl AsyncFnOnce(Peers<'_>) -> Result<(), Failure>,
     ) -> Outcome {
         match peer {
             Peer::Server(url) => {
-                self.with_session(url, async |session| work(Peers::Server(session)).await).await
+                self.with_link(url, reconnect, async |link| work(Peers::Server(link)).await).await
             }
             Peer::Clients { address, certificate } => self.listen(*address, certificate, work).await,
         }
@@ -134,7 +155,7 @@ impl ConnectionArgs {
         &self,
         address: SocketAddr,
         certificate: &ServerCertificate,
-        work: impl AsyncFnOnce(Peers) -> Result<(), Failure>,
+        work: impl AsyncFnOnce(Peers<'_>) -> Result<(), Failure>,
     ) -> Outcome {
         let mut signals = Signals::listen()?;
         let log = self.mlog.open()?;
@@ -162,8 +183,7 @@ impl ConnectionArgs {
     }
 
     async fn connect(&self, url: &ServerUrl, log: Option<EventLog>) -> Result<Session, Failure> {
-        let mut options = self.options();
-        options.event_log = log;
+        let options = self.options(log);
         let session = moqingbird::connect(url, &options).await.map_err(|error| session_failure(&error))?;
         tracing::info!("connected to {url}: {} over {}", session.version(), session.transport());
         Ok(session)

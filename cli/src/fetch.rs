@@ -1,14 +1,11 @@
 //! `moqt fetch`.
 
-use moqingbird::wire::model::{
-    DEFAULT_PRIORITY, Fetch, FetchRange, FullTrackName, GroupOrder, ObjectStatus, Subscribe,
-};
+use moqingbird::wire::model::{DEFAULT_PRIORITY, Fetch, FetchRange, FullTrackName, GroupOrder, Subscribe};
 use moqingbird::{FetchDelivery, Fetched, RequestFailed, ServerUrl, Session, Subscription};
 
 use crate::connection::{ConnectionArgs, TrackArgs};
 use crate::exit::{Failure, Outcome};
 use crate::logs::Verbosity;
-use crate::meter::Meter;
 use crate::place::Place;
 use crate::received::Received;
 use crate::sink::{OutputArgs, Sink};
@@ -73,7 +70,7 @@ pub(crate) async fn run(args: Args) -> Outcome {
         .with_session(&args.url, async |session| {
             // A joining FETCH lives no longer than its subscription.
             let (fetched, _subscription) = past.fetch(&session, &name).await?;
-            write(fetched, &sink, u64::MAX, None).await.map(drop)
+            write(fetched, &sink).await
         })
         .await
 }
@@ -117,25 +114,13 @@ fn refused(name: &FullTrackName, error: &RequestFailed) -> Failure {
     Failure::Failed(format!("cannot fetch {name}: {error}{advice}"))
 }
 
-/// Writes what comes, at most `left` objects; gives how many are left then.
-pub(crate) async fn write(
-    mut fetched: Fetched,
-    sink: &Sink,
-    mut left: u64,
-    mut meter: Option<&mut Meter>,
-) -> Result<u64, Failure> {
-    while left > 0 {
+/// Writes what comes.
+async fn write(mut fetched: Fetched, sink: &Sink) -> Result<(), Failure> {
+    loop {
         let next = fetched.next().await;
         let cut = |error| Failure::Failed(format!("the FETCH is incomplete: {error}"));
         match next.map_err(cut)? {
-            Some(FetchDelivery::Object(object)) => {
-                let object = Received::of_fetch(object);
-                if let Some(meter) = &mut meter {
-                    meter.object(&object);
-                }
-                sink.write(&object)?;
-                left -= u64::from(object.status == ObjectStatus::Normal);
-            }
+            Some(FetchDelivery::Object(object)) => sink.write(&Received::of_fetch(object))?,
             Some(FetchDelivery::EndOfRange { end, status }) => {
                 tracing::warn!("up to {end} nothing comes: {status:?}");
             }
@@ -143,6 +128,5 @@ pub(crate) async fn write(
             None => break,
         }
     }
-    sink.flush()?;
-    Ok(left)
+    sink.flush()
 }

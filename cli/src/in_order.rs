@@ -55,6 +55,22 @@ impl<T> InOrder<T> {
         self.take(location)
     }
 
+    /// The next object, if it lies at this location or before it, whether or not something is missing before it.
+    pub(crate) fn pop_up_to(&mut self, end: Location) -> Option<(Location, T)> {
+        let (&location, _) = self.held.first_key_value()?;
+        if location > end {
+            return None;
+        }
+        self.take(location)
+    }
+
+    /// The streams there were are over; the next object is expected here, or where it was expected before if that is
+    /// later.
+    pub(crate) fn begin_again(&mut self, next: Location) {
+        self.streams.clear();
+        self.next = self.next.max(next);
+    }
+
     /// Whether something is held.
     pub(crate) fn is_waiting(&self) -> bool {
         !self.held.is_empty()
@@ -161,6 +177,26 @@ mod tests {
         assert_eq!(ready(&mut order), [(3, 9)]);
         give(&mut order, &[(4, 1)]);
         assert_eq!(ready(&mut order), [(4, 1)]);
+    }
+
+    #[test]
+    fn what_is_held_when_the_streams_are_lost_comes_in_its_place_among_what_is_fetched() {
+        let mut order = new();
+        order.opened(1);
+        give(&mut order, &[(1, 0), (1, 1)]);
+        assert_eq!(ready(&mut order), []);
+        let mut all = Vec::new();
+        for fetched in [(0, 0), (0, 1), (1, 0), (1, 2)] {
+            give(&mut order, &[fetched]);
+            let end = Location::new(fetched.0, fetched.1);
+            let next = std::iter::from_fn(|| order.pop_up_to(end));
+            all.extend(next.map(|(location, _)| (location.group, location.object)));
+        }
+        assert_eq!(all, [(0, 0), (0, 1), (1, 0), (1, 1), (1, 2)]);
+        order.begin_again(Location::new(1, 3));
+        order.opened(1);
+        give(&mut order, &[(1, 3)]);
+        assert_eq!(ready(&mut order), [(1, 3)]);
     }
 
     #[test]

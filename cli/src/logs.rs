@@ -9,7 +9,7 @@ use crate::redact;
 /// How much a subcommand says of itself.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
 pub(crate) struct Verbosity {
-    /// Log more, to stderr; twice for everything. RUST_LOG overrides it
+    /// Show the messages on the wire and log more, on stderr; twice for everything. RUST_LOG overrides it
     #[arg(short, long, action = clap::ArgAction::Count)]
     verbose: u8,
 }
@@ -40,13 +40,18 @@ pub(crate) fn start(filter: &str) {
     tracing_subscriber::fmt()
         .with_env_filter(chosen(filter))
         .with_writer(redact::Stderr)
-        .with_ansi(io::stderr().is_terminal())
+        .with_ansi(io::stderr().is_terminal() && !no_color())
         .with_target(false)
         .init();
 }
 
 fn start_json(filter: &str) {
     tracing_subscriber::fmt().json().with_env_filter(chosen(filter)).with_writer(redact::Stderr).init();
+}
+
+/// Whether colours are unwanted everywhere (no-color.org).
+fn no_color() -> bool {
+    std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
 }
 
 fn chosen(filter: &str) -> EnvFilter {

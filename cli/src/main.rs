@@ -13,6 +13,7 @@ mod groups;
 mod in_order;
 mod input;
 mod interop;
+mod link;
 mod logs;
 mod meter;
 mod mlog;
@@ -32,6 +33,7 @@ mod subscribe;
 mod target;
 mod timestamp;
 mod token;
+mod upstream;
 mod version;
 
 use std::process::ExitCode;

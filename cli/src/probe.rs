@@ -9,7 +9,7 @@ use crate::exit::{Failure, Outcome};
 use crate::logs::{self, Verbosity};
 use crate::signals::Signals;
 
-/// The probe's command line, and how much it logs.
+/// Ask relays for a session in each draft, and tell which live and why others do not.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ProbeArgs {
     #[command(flatten)]

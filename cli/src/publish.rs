@@ -3,7 +3,7 @@
 use clap::ValueEnum;
 use moqingbird::track::{TrackOptions, Writer};
 
-use crate::connection::ConnectionArgs;
+use crate::connection::{ConnectionArgs, ReconnectArgs};
 use crate::exit::{Failure, Outcome};
 use crate::groups::{GroupArgs, Groups};
 use crate::input::InputArgs;
@@ -14,7 +14,8 @@ use crate::target::TargetArgs;
 /// Publish a track: each line of stdin, each frame of stdin, or each file is an object.
 ///
 /// It waits for the first subscriber before it reads, and ends when the input does and every subscriber has got it all.
-/// Later subscribers get what comes after them, and what went before by FETCH for as long as it is kept.
+/// Later subscribers get what comes after them, and what went before by FETCH for as long as it is kept. While the
+/// session is lost, the input waits.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES, override_usage = USAGE)]
 pub(crate) struct Args {
@@ -40,6 +41,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "MIB", default_value = "8")]
     keep: usize,
     #[command(flatten)]
+    reconnect: ReconnectArgs,
+    #[command(flatten)]
     connection: ConnectionArgs,
     #[command(flatten)]
     verbosity: Verbosity,
@@ -63,6 +66,7 @@ Examples:
   seq 1000 | moqt pub moqt://localhost:4443 demo numbers --insecure
   moqt pub https://relay.example/ demo pictures --file a.jpg --file b.jpg --group-size 1
   tail -f log | moqt pub moqt://relay.example demo log --draft 16 --pin SHA256
+  tail -f log | moqt pub \"https://relay.example/?token=$TOKEN\" demo log
   sensor | moqt pub moqt://relay.example demo sensor --datagrams --timestamps --group-every 2
   seq 100 | moqt pub moqt://relay.example demo slow --rate 10 --offer both
   moqt pub --listen 127.0.0.1:4443 demo file --file big.iso --keep 4096 --no-wait --stay";
@@ -78,7 +82,7 @@ pub(crate) async fn run(args: Args) -> Outcome {
         OfferArg::Both => Offer::BOTH,
     };
     let writer = Writer::new(options(args.keep)?);
-    let publisher = Publisher::new(name, writer.track(), offer);
+    let publisher = Publisher::new(name, writer.track(), offer, !args.no_wait);
     let work = async |mut subscribers: Subscribers| {
         if !args.no_wait {
             subscribers.first().await;
@@ -90,7 +94,7 @@ pub(crate) async fn run(args: Args) -> Outcome {
         }
         Ok(())
     };
-    args.connection.with_peers(&peer, async |peers| publisher.run(peers, work).await).await
+    args.connection.with_peers(&peer, args.reconnect, async |peers| publisher.run(peers, work).await).await
 }
 
 /// The writer waits for its reader by bytes; groups may be as small as the user likes.

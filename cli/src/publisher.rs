@@ -1,6 +1,7 @@
 //! A track of ours, offered to whoever asks for it.
 
 use std::fmt::Display;
+use std::pin::pin;
 use std::sync::Arc;
 
 use moqingbird::track::{self, Reader, Track};
@@ -9,14 +10,16 @@ use moqingbird::wire::model::{
     TrackExtensions,
 };
 use moqingbird::{
-    Incoming, IncomingFetch, IncomingRequest, IncomingSubscribe, IncomingSubscribeNamespace, Publication,
-    PublishedNamespace, RequestFailed, Server, Session, TrackInfo, Version,
+    Backoff, Incoming, IncomingFetch, IncomingRequest, IncomingSubscribe, IncomingSubscribeNamespace,
+    Publication, PublishedNamespace, RequestFailed, Server, Session, TrackInfo, Version,
 };
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::sleep;
 
 use crate::connection::Peers;
 use crate::exit::Failure;
+use crate::link::Link;
 
 /// How many streams are open to a subscriber at a time.
 const MAX_SUBGROUPS: usize = 256;
@@ -59,6 +62,8 @@ struct Shared {
     name: FullTrackName,
     track: Track,
     offer: Offer,
+    /// Whether nothing is written while there is no subscriber.
+    waits: bool,
     /// Whether anybody has subscribed.
     come: watch::Sender<bool>,
     /// Whether the track has ended.
@@ -66,42 +71,76 @@ struct Shared {
 }
 
 impl Publisher {
-    pub(crate) fn new(name: FullTrackName, track: Track, offer: Offer) -> Self {
+    /// With `waits`, the work goes on after the loss of a session only when a subscriber has come to the next.
+    pub(crate) fn new(name: FullTrackName, track: Track, offer: Offer, waits: bool) -> Self {
         let (come, ended) = (watch::channel(false).0, watch::channel(false).0);
-        Self { shared: Arc::new(Shared { name, track, offer, come, ended }) }
+        Self { shared: Arc::new(Shared { name, track, offer, waits, come, ended }) }
     }
 
     /// Offers the track and serves its subscribers until `work`, which writes the track and finishes it, is done, and
     /// every subscriber has got the rest.
     pub(crate) async fn run(
         self,
-        peers: Peers,
+        peers: Peers<'_>,
         work: impl AsyncFnOnce(Subscribers) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         match peers {
-            Peers::Server(session) => self.connected(session, work).await,
+            Peers::Server(link) => self.connected(link, work).await,
             Peers::Clients(server) => self.listening(&server, work).await,
         }
     }
 
     async fn connected(
         self,
-        session: Session,
+        link: &mut Link,
         work: impl AsyncFnOnce(Subscribers) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
-        let mut serving = Serving::new(self.shared.clone(), session);
-        // Held until the end: dropping it withdraws the namespace.
-        let _announced = serving.offer().await.map_err(|refused| serving.refused(&refused))?;
+        let mut serving = Serving::new(self.shared.clone(), link.session().clone());
+        serving.offer().await.map_err(|refused| serving.refused(&refused))?;
         tracing::info!("offered {}: waiting for a subscriber", self.shared.name);
-        tokio::select! {
-            done = work(self.subscribers()) => done?,
-            () = serving.answer() => {
-                let closed = serving.session.closed().await;
-                return Err(Failure::Failed(format!("the session ended before the track did: {closed}")));
+        let mut work = pin!(work(self.subscribers()));
+        let mut subscribers = self.subscribers();
+        let mut leaving = JoinSet::new();
+        // While there is nobody to write for, the work waits.
+        let mut paused = false;
+        loop {
+            tokio::select! {
+                done = &mut work, if !paused => break done?,
+                () = subscribers.first(), if paused => {
+                    paused = false;
+                    continue;
+                }
+                () = serving.answer() => link.next().await?,
+                next = link.next() => next?,
+            }
+            self.shared.come.send_replace(false);
+            let successor = self.offered_again(link).await?;
+            leaving.spawn(std::mem::replace(&mut serving, successor).leave());
+            paused = self.shared.waits;
+        }
+        self.shared.ended.send_replace(true);
+        serving.finish().await;
+        while leaving.join_next().await.is_some() {}
+        Ok(())
+    }
+
+    /// Offers the track on another session, until it is taken.
+    async fn offered_again(&self, link: &mut Link) -> Result<Serving, Failure> {
+        let mut backoff = Backoff::default();
+        loop {
+            let mut serving = Serving::new(self.shared.clone(), link.session().clone());
+            match serving.offer().await {
+                Ok(()) => {
+                    tracing::info!("offered {} again", self.shared.name);
+                    return Ok(serving);
+                }
+                Err(error) => tracing::warn!("{} is not taken yet: {error}", self.shared.name),
+            }
+            tokio::select! {
+                () = sleep(backoff.next_delay()) => {}
+                next = link.next() => next?,
             }
         }
-        serving.finish().await;
-        Ok(())
     }
 
     async fn listening(
@@ -143,16 +182,11 @@ async fn client(shared: Arc<Shared>, incoming: Incoming) {
         Err(error) => return tracing::info!("{error}"),
     };
     tracing::info!("a client has come: {} over {}", session.version(), session.transport());
-    let mut ended = shared.ended.subscribe();
-    let mut serving = Serving::new(shared, session);
+    let mut serving = Serving::new(shared, session.clone());
     serving.offer_unasked();
-    tokio::select! {
-        () = serving.answer() => {}
-        _ = ended.wait_for(|ended| *ended) => {}
-    }
-    serving.finish().await;
-    serving.session.close(SessionErrorCode::NoError, "the track has ended");
-    serving.session.drained().await;
+    serving.leave().await;
+    session.close(SessionErrorCode::NoError, "the track has ended");
+    session.drained().await;
 }
 
 /// One session's requests, and what is done about them.
@@ -171,7 +205,7 @@ impl Serving {
     }
 
     /// Offers the track to a server, which must take one of the offers.
-    async fn offer(&mut self) -> Result<Option<PublishedNamespace>, RequestFailed> {
+    async fn offer(&mut self) -> Result<(), RequestFailed> {
         let Offer { namespace, track } = self.shared.offer;
         let announced = if namespace { Some(announce(&self.shared, &self.session).await) } else { None };
         let published = if track { Some(publish(&self.shared, &self.session).await) } else { None };
@@ -186,7 +220,10 @@ impl Serving {
         if let Some((reader, publication)) = published {
             self.subscribers.spawn(serve(self.shared.clone(), reader, publication));
         }
-        Ok(announced)
+        if let Some(mut announced) = announced {
+            self.announcing.spawn(async move { drop(announced.revoked().await) });
+        }
+        Ok(())
     }
 
     /// Offers the track to a client, which need not take what it did not ask for.
@@ -238,6 +275,16 @@ impl Serving {
                 }
             }
         }
+    }
+
+    /// Serves until the session ends, or the track has and every subscriber has got the rest.
+    async fn leave(mut self) {
+        let mut ended = self.shared.ended.subscribe();
+        tokio::select! {
+            () = self.answer() => {}
+            _ = ended.wait_for(|ended| *ended) => {}
+        }
+        self.finish().await;
     }
 
     /// Waits until every subscriber has got the rest. The track has ended, so each of them ends by itself.

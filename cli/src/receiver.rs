@@ -1,19 +1,25 @@
 //! From a subscription to the output.
 
+use std::fmt;
 use std::time::Duration;
 
-use moqingbird::wire::model::{Location, ObjectStatus, PublishDone, PublishDoneCode, RequestUpdate};
-use moqingbird::{Delivery, IncomingSubgroup, Subscription};
+use moqingbird::wire::model::{
+    EndLocation, Fetch, FetchRange, GroupOrder, Location, ObjectStatus, PublishDone, PublishDoneCode,
+    RequestUpdate, Subscribe, SubscriptionFilter,
+};
+use moqingbird::{
+    Delivery, FetchDelivery, FetchError, Fetched, IncomingSubgroup, RequestFailed, Subscription,
+};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use crate::exit::Failure;
-use crate::fetch;
 use crate::in_order::InOrder;
 use crate::meter::Meter;
 use crate::received::Received;
 use crate::sink::Sink;
 use crate::subscribe::Wish;
+use crate::upstream::Upstream;
 
 /// How long an object waits for those that should come before it.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -26,11 +32,23 @@ enum Event {
     Closed(u64),
 }
 
+/// How a subscription came to its end.
+enum End {
+    /// All that was wanted has come.
+    Complete,
+    /// It has to be made anew, for the track goes on.
+    Cut,
+}
+
 /// Brings a subscription's objects into order.
-pub(crate) struct Receiver {
+pub(crate) struct Receiver<'a> {
+    upstream: Upstream<'a>,
+    subscribe: Subscribe,
     subscription: Subscription,
     /// Where the subscription begins.
     first: Location,
+    /// What comes next, if all before it has come.
+    next: Location,
     order: InOrder<Received>,
     join: Option<u64>,
     forward_at: Option<Instant>,
@@ -40,20 +58,15 @@ pub(crate) struct Receiver {
     meter: Option<Meter>,
 }
 
-impl Receiver {
-    pub(crate) fn new(subscription: Subscription, wish: Wish) -> Self {
+impl<'a> Receiver<'a> {
+    pub(crate) fn new(upstream: Upstream<'a>, subscription: Subscription, wish: Wish) -> Self {
         let Wish { subscribe, join, forward_after, count, ordered, sink, meter } = wish;
-        use moqingbird::wire::model::SubscriptionFilter::{AbsoluteRange, AbsoluteStart, LargestObject};
-        let first = match (subscribe.filter, subscription.largest()) {
-            (Some(LargestObject), Some(largest)) => Location::new(largest.group, largest.object + 1),
-            (Some(AbsoluteStart(start) | AbsoluteRange { start, .. }), Some(largest)) => {
-                start.max(Location::new(largest.group, largest.object + 1))
-            }
-            (Some(AbsoluteStart(start) | AbsoluteRange { start, .. }), None) => start,
-            (Some(_), Some(largest)) => Location::new(largest.group + 1, 0),
-            _ => Location::default(),
-        };
+        let first = first(subscribe.filter, subscription.largest());
         Self {
+            upstream,
+            subscribe,
+            // Without a filter it is the publisher who says where a subscription begins.
+            next: subscription.largest().map_or(first, |largest| first.max(after(largest))),
             subscription,
             first,
             order: InOrder::new(first),
@@ -67,36 +80,117 @@ impl Receiver {
     }
 
     pub(crate) async fn run(mut self) -> Result<(), Failure> {
-        if let Some(groups_before) = self.join {
-            self.join(groups_before).await?;
-        }
-        let received = self.receive().await;
+        let received = self.follow().await;
         if let Some(meter) = self.meter.take() {
             meter.finish();
         }
         received
     }
 
-    /// Writes what precedes the subscription. That it cannot be had is told, and no reason to have nothing.
-    async fn join(&mut self, groups_before: u64) -> Result<(), Failure> {
-        if self.subscription.largest().is_none() {
-            return Ok(());
+    /// Writes the track, whatever session brings it.
+    async fn follow(&mut self) -> Result<(), Failure> {
+        let mut past = self.join().await;
+        loop {
+            if let Some((fetched, end)) = past {
+                self.catch_up(fetched, end).await?;
+            }
+            match self.receive().await? {
+                End::Complete => break,
+                End::Cut => past = self.resume().await?,
+            }
         }
+        while self.write_next(InOrder::skip)? {}
+        self.sink.flush()
+    }
+
+    /// Asks for what precedes the subscription. That it cannot be had is told, and no reason to have nothing.
+    async fn join(&mut self) -> Option<(Fetched, Location)> {
+        let (groups_before, largest) = self.join.zip(self.subscription.largest())?;
         match self.subscription.join(groups_before).await {
             Ok(fetched) => {
-                self.left = fetch::write(fetched, &self.sink, self.left, self.meter.as_mut()).await?;
-                Ok(())
+                self.next = Location::new(largest.group.saturating_sub(groups_before), 0);
+                Some((fetched, largest))
             }
             Err(error) => {
                 tracing::warn!("what was published before {} cannot be had: {error}", self.first);
-                Ok(())
+                None
             }
         }
     }
 
-    async fn receive(&mut self) -> Result<(), Failure> {
+    /// Subscribes once more, and asks for what was missed.
+    async fn resume(&mut self) -> Result<Option<(Fetched, Location)>, Failure> {
+        let again = Subscribe { filter: from(self.subscribe.filter, self.next), ..self.subscribe.clone() };
+        self.subscription = self.upstream.subscribe_again(&again).await?;
+        tracing::info!("subscribed to {} again; {} is next", self.subscribe.track, self.next);
+        let largest = self.subscription.largest();
+        self.first = largest.map_or(self.next, |largest| self.next.max(after(largest)));
+        self.order.begin_again(self.next);
+        let Some(largest) = largest.filter(|_| self.subscribe.forward) else { return Ok(None) };
+        if after(largest) < self.next {
+            tracing::warn!("the track is only at {largest} now: up to {} nothing is written", self.next);
+        }
+        let (start, end) = (self.next, last(self.subscribe.filter, largest));
+        if end < start {
+            return Ok(None);
+        }
+        let track = self.subscribe.track.clone();
+        let range = FetchRange::Standalone { track, start, end: whole(end) };
+        let fetch = Fetch {
+            subscriber_priority: self.subscribe.subscriber_priority,
+            group_order: Some(GroupOrder::Ascending),
+            ..Fetch::new(range)
+        };
+        match self.upstream.fetch(fetch).await {
+            Ok(fetched) => Ok(Some((fetched, end))),
+            Err(error) => {
+                self.hole(end, &error);
+                Ok(None)
+            }
+        }
+    }
+
+    /// Writes what was published up to `end`.
+    async fn catch_up(&mut self, mut fetched: Fetched, end: Location) -> Result<(), Failure> {
+        while self.left > 0 {
+            match fetched.next().await {
+                Ok(Some(FetchDelivery::Object(object))) => {
+                    let object = Received::of_fetch(object);
+                    let location = object.location;
+                    if location < self.next {
+                        continue;
+                    }
+                    self.arrived(object)?;
+                    while self.write_next(|order| order.pop_up_to(location))? {}
+                }
+                Ok(Some(FetchDelivery::EndOfRange { end, status })) => {
+                    tracing::warn!("up to {end} nothing comes: {status:?}");
+                }
+                Ok(Some(_)) => {}
+                Ok(None) => break,
+                // The subscription hears of it too.
+                Err(FetchError::Closed(_)) if self.upstream.goes_on() => return self.sink.flush(),
+                Err(error) => {
+                    self.hole(end, &error);
+                    break;
+                }
+            }
+        }
+        while self.write_next(|order| order.pop_up_to(end))? {}
+        self.next = self.next.max(after(end));
+        self.order.begin_again(self.next);
+        self.sink.flush()
+    }
+
+    fn hole(&self, end: Location, error: &dyn fmt::Display) {
+        tracing::warn!("what was published from {} to {end} cannot be had: {error}", self.next);
+    }
+
+    /// Writes what the subscription brings, until it ends.
+    async fn receive(&mut self) -> Result<End, Failure> {
         let (events, mut received) = mpsc::channel(QUEUE);
         let mut events = Some(events);
+        let mut end = End::Complete;
         // When what is held waits no longer for what should come before it.
         let mut give_up: Option<Instant> = None;
         while self.left > 0 {
@@ -113,12 +207,22 @@ impl Receiver {
                     Ok(Some(delivery)) => self.deliver(delivery, events.as_ref())?,
                     // The readers of the last streams still hold their ends of the queue.
                     Ok(None) => events = None,
+                    Err(_) if self.upstream.goes_on() => (end, events) = (End::Cut, None),
                     Err(closed) => return Err(Failure::Failed(format!("the track was cut off: {closed}"))),
                 },
                 event = received.recv() => match event {
                     Some(event) => self.take(event)?,
                     None => break,
                 },
+                moved = self.upstream.moved(), if events.is_some() => {
+                    moved?;
+                    // What is on its way is asked for again.
+                    while let Ok(event) = received.try_recv() {
+                        self.take(event)?;
+                    }
+                    end = End::Cut;
+                    break;
+                }
                 () = tick => self.meter.iter_mut().for_each(Meter::show),
                 () = sleep_until(self.forward_at.unwrap_or_else(Instant::now)), if self.forward_at.is_some() => {
                     self.forward().await?;
@@ -135,19 +239,26 @@ impl Receiver {
                 give_up.get_or_insert_with(|| Instant::now() + PATIENCE);
             }
         }
-        while self.write_next(InOrder::skip)? {}
-        self.sink.flush()?;
-        match self.subscription.done() {
-            Some(done) if self.left > 0 => ended(done),
-            _ => Ok(()),
+        self.write_ready()?;
+        if self.left == 0 {
+            return Ok(End::Complete);
+        }
+        match (end, self.subscription.done()) {
+            (End::Complete, Some(done)) => ended(done, self.upstream.goes_on()),
+            (end, _) => Ok(end),
         }
     }
 
     async fn forward(&mut self) -> Result<(), Failure> {
         self.forward_at = None;
         let update = RequestUpdate { forward: Some(true), ..RequestUpdate::default() };
-        let updated = self.subscription.update(update).await;
-        updated.map_err(|error| Failure::Failed(format!("the Forward State cannot be changed: {error}")))
+        self.subscribe.forward = true;
+        match self.subscription.update(update).await {
+            // The next subscription has it from the beginning.
+            Err(RequestFailed::Closed(_)) if self.upstream.goes_on() => Ok(()),
+            Err(error) => Err(Failure::Failed(format!("the Forward State cannot be changed: {error}"))),
+            Ok(()) => Ok(()),
+        }
     }
 
     fn deliver(&mut self, delivery: Delivery, events: Option<&mpsc::Sender<Event>>) -> Result<(), Failure> {
@@ -171,19 +282,26 @@ impl Receiver {
             // A publisher that sends more than was asked for makes nothing come twice.
             Event::Object(object) if object.location < self.first => {}
             Event::Object(object) => {
-                if let Some(meter) = &mut self.meter {
-                    meter.object(&object);
-                }
-                if self.ordered {
-                    self.order.object(object.location, *object);
-                } else {
-                    self.write(&object)?;
+                self.arrived(*object)?;
+                if !self.ordered {
                     self.sink.flush()?;
                 }
             }
             Event::Closed(group) => self.order.closed(group),
         }
         Ok(())
+    }
+
+    /// An object is put into order, or written.
+    fn arrived(&mut self, object: Received) -> Result<(), Failure> {
+        if let Some(meter) = &mut self.meter {
+            meter.object(&object);
+        }
+        if self.ordered {
+            self.order.object(object.location, object);
+            return Ok(());
+        }
+        self.write(&object)
     }
 
     /// Whether something was ready.
@@ -212,6 +330,7 @@ impl Receiver {
 
     fn write(&mut self, object: &Received) -> Result<(), Failure> {
         self.sink.write(object)?;
+        self.next = self.next.max(after(object.location));
         if object.status == ObjectStatus::Normal {
             self.left -= 1;
         }
@@ -241,14 +360,62 @@ async fn read(mut subgroup: IncomingSubgroup, events: mpsc::Sender<Event>) {
     let _ = events.send(Event::Closed(group)).await;
 }
 
-/// Whether the publisher ended as publishers do.
-fn ended(done: &PublishDone) -> Result<(), Failure> {
+/// Whether the publisher ended as publishers do, or the track goes on elsewhere or later.
+fn ended(done: &PublishDone, goes_on: bool) -> Result<End, Failure> {
+    use PublishDoneCode::{Expired, GoingAway, InternalError, SubscriptionEnded, TooFarBehind, TrackEnded};
     match done.code {
-        PublishDoneCode::TrackEnded | PublishDoneCode::SubscriptionEnded | PublishDoneCode::GoingAway => {
-            Ok(())
+        TrackEnded | SubscriptionEnded => Ok(End::Complete),
+        GoingAway | InternalError | Expired | TooFarBehind if goes_on => {
+            tracing::warn!("the publisher broke the track off with {}: {}", done.code, done.reason);
+            Ok(End::Cut)
         }
+        GoingAway => Ok(End::Complete),
         code => {
             Err(Failure::Failed(format!("the publisher broke the track off with {code}: {}", done.reason)))
         }
     }
+}
+
+/// Where a subscription begins when the track is this far.
+fn first(filter: Option<SubscriptionFilter>, largest: Option<Location>) -> Location {
+    use SubscriptionFilter::{AbsoluteRange, AbsoluteStart, LargestObject};
+    match (filter, largest) {
+        (Some(LargestObject), Some(largest)) => after(largest),
+        (Some(AbsoluteStart(start) | AbsoluteRange { start, .. }), Some(largest)) => {
+            start.max(after(largest))
+        }
+        (Some(AbsoluteStart(start) | AbsoluteRange { start, .. }), None) => start,
+        (Some(_), Some(largest)) => Location::new(largest.group + 1, 0),
+        _ => Location::default(),
+    }
+}
+
+/// The filter of a subscription that goes on here.
+fn from(filter: Option<SubscriptionFilter>, next: Location) -> Option<SubscriptionFilter> {
+    use SubscriptionFilter::{AbsoluteRange, AbsoluteStart, LargestObject};
+    Some(match filter {
+        Some(AbsoluteStart(start)) => AbsoluteStart(start.max(next)),
+        Some(AbsoluteRange { start, end_group }) => {
+            AbsoluteRange { start: start.max(next), end_group: end_group.max(next.group) }
+        }
+        _ => LargestObject,
+    })
+}
+
+/// The last location that is wanted of a track that is this far.
+fn last(filter: Option<SubscriptionFilter>, largest: Location) -> Location {
+    match filter {
+        Some(SubscriptionFilter::AbsoluteRange { end_group, .. }) => {
+            largest.min(Location::new(end_group, u64::MAX))
+        }
+        _ => largest,
+    }
+}
+
+const fn whole(Location { group, object }: Location) -> EndLocation {
+    EndLocation { group, object: if object == u64::MAX { None } else { Some(object) } }
+}
+
+const fn after(Location { group, object }: Location) -> Location {
+    Location::new(group, object.saturating_add(1))
 }

@@ -2,16 +2,10 @@
 
 use std::time::Duration;
 
-use moqingbird::ServerUrl;
-use moqingbird::wire::model::{
-    DEFAULT_PRIORITY, FullTrackName, GroupOrder, PublishOk, RequestError, RequestErrorCode, Subscribe,
-    SubscriptionFilter,
-};
-use moqingbird::{IncomingRequest, RequestFailed, Server, Session, Subscription};
-use tokio::task::JoinSet;
-use tokio::time::sleep;
+use moqingbird::wire::model::{DEFAULT_PRIORITY, FullTrackName, GroupOrder, Subscribe, SubscriptionFilter};
+use moqingbird::{RequestFailed, ServerUrl};
 
-use crate::connection::{ConnectionArgs, Peers};
+use crate::connection::{ConnectionArgs, ReconnectArgs};
 use crate::exit::{Failure, Outcome};
 use crate::groups::seconds;
 use crate::logs::Verbosity;
@@ -20,14 +14,13 @@ use crate::place::Filter;
 use crate::receiver::Receiver;
 use crate::sink::{Format, OutputArgs, Sink};
 use crate::target::{Peer, TargetArgs};
-
-/// How long one who has connected may take to offer the track, before we ask for it.
-const SILENCE: Duration = Duration::from_secs(1);
+use crate::upstream::Upstream;
 
 /// Subscribe to a track: each object's payload is a line on stdout, a JSON object, raw bytes, or a file.
 ///
 /// It begins with the current group (a joining FETCH), unless told otherwise. Objects come in the order of group and
-/// object. It ends when the publisher ends the track.
+/// object. It ends when the publisher ends the track. If the session is lost, it goes on with the next, and fetches what
+/// was missed; what is not to be had any more is told on stderr.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES, override_usage = USAGE)]
 pub(crate) struct Args {
@@ -71,6 +64,8 @@ pub(crate) struct Args {
     stats: Option<Duration>,
     #[command(flatten)]
     output: OutputArgs,
+    #[command(flatten)]
+    reconnect: ReconnectArgs,
     #[command(flatten)]
     connection: ConnectionArgs,
     #[command(flatten)]
@@ -118,12 +113,13 @@ pub(crate) async fn run(args: Args) -> Outcome {
         sink: args.output.open()?,
         meter,
     };
-    wish.fulfil(&peer, &args.connection).await
+    wish.fulfil(&peer, args.reconnect, &args.connection).await
 }
 
 /// Prints a track's objects from now on as lines.
 pub(crate) async fn print(
     url: ServerUrl,
+    reconnect: ReconnectArgs,
     connection: &ConnectionArgs,
     name: FullTrackName,
     count: Option<u64>,
@@ -137,7 +133,7 @@ pub(crate) async fn print(
         sink: Sink::Stdout(Format::Lines),
         meter: None,
     };
-    wish.fulfil(&Peer::Server(url), connection).await
+    wish.fulfil(&Peer::Server(url), reconnect, connection).await
 }
 
 /// What is wanted of a track.
@@ -153,103 +149,18 @@ pub(crate) struct Wish {
 }
 
 impl Wish {
-    async fn fulfil(self, peer: &Peer, connection: &ConnectionArgs) -> Outcome {
+    async fn fulfil(self, peer: &Peer, reconnect: ReconnectArgs, connection: &ConnectionArgs) -> Outcome {
         connection
-            .with_peers(peer, async |peers| {
-                let mut polite = JoinSet::new();
-                // The server lives for as long as its session.
-                let (session, server) = match peers {
-                    Peers::Server(session) => (session, None),
-                    Peers::Clients(server) => (first(&server).await?, Some(server)),
-                };
+            .with_peers(peer, reconnect, async |peers| {
+                let mut upstream = Upstream::find(peers).await?;
                 let name = &self.subscribe.track;
-                let subscription = match server {
-                    None => {
-                        polite.spawn(answer(session.clone()));
-                        ask(&session, &self.subscribe).await
-                    }
-                    Some(_) => offered(&session, &self.subscribe, &mut polite).await,
-                };
+                let subscription = upstream.subscribe(&self.subscribe).await;
                 let subscription = subscription.map_err(|error| refused(name, &error))?;
                 tracing::info!("subscribed to {name}");
-                Receiver::new(subscription, self).run().await
+                Receiver::new(upstream, subscription, self).run().await
             })
             .await
     }
-}
-
-/// The first who connects.
-async fn first(server: &Server) -> Result<Session, Failure> {
-    while let Some(incoming) = server.accept().await {
-        match incoming.accept().await {
-            Ok(session) => {
-                tracing::info!("a client has come: {} over {}", session.version(), session.transport());
-                return Ok(session);
-            }
-            Err(error) => tracing::info!("{error}"),
-        }
-    }
-    Err(Failure::failed("the server was closed before anybody came"))
-}
-
-async fn ask(session: &Session, subscribe: &Subscribe) -> Result<Subscription, RequestFailed> {
-    session.subscribe(subscribe.clone()).await
-}
-
-/// The track from one who has connected: when it offers it, or its namespace; or when it has said nothing for a while.
-async fn offered(
-    session: &Session,
-    subscribe: &Subscribe,
-    polite: &mut JoinSet<()>,
-) -> Result<Subscription, RequestFailed> {
-    loop {
-        let request = tokio::select! {
-            request = session.next_request() => request,
-            () = sleep(SILENCE) => None,
-        };
-        match request {
-            Some(IncomingRequest::Publish(publish)) if publish.request().track == subscribe.track => {
-                let subscription = publish.accept(PublishOk {
-                    forward: subscribe.forward,
-                    subscriber_priority: subscribe.subscriber_priority,
-                    group_order: subscribe.group_order,
-                    filter: subscribe.filter,
-                    delivery_timeout: subscribe.delivery_timeout,
-                    ..PublishOk::default()
-                })?;
-                polite.spawn(answer(session.clone()));
-                return Ok(subscription);
-            }
-            Some(IncomingRequest::PublishNamespace(publish))
-                if subscribe.track.namespace.starts_with(&publish.request().namespace) =>
-            {
-                let held = publish.accept()?;
-                polite.spawn(async move { held.withdrawn().await });
-                polite.spawn(answer(session.clone()));
-                return ask(session, subscribe).await;
-            }
-            Some(other) => decline(other),
-            None => {
-                polite.spawn(answer(session.clone()));
-                return ask(session, subscribe).await;
-            }
-        }
-    }
-}
-
-/// Answers what the peer asks besides.
-async fn answer(session: Session) {
-    while let Some(request) = session.next_request().await {
-        decline(request);
-    }
-}
-
-fn decline(request: IncomingRequest) {
-    let code = match request {
-        IncomingRequest::Publish(_) | IncomingRequest::PublishNamespace(_) => RequestErrorCode::Uninterested,
-        _ => RequestErrorCode::NotSupported,
-    };
-    request.reject(RequestError::new(code, "this end only subscribes, to one track"));
 }
 
 fn refused(name: &FullTrackName, error: &RequestFailed) -> Failure {

@@ -133,7 +133,11 @@ fn server_options(settings: &Settings) -> Result<ServerOptions, Failure> {
             ServerCertificate::Pem { chain: Pem::Path(chain.clone()), key: Pem::Path(key.clone()) }
         }
         (None, None) => ServerCertificate::Development,
-        _ => return Err(Failure::input("tls-cert and tls-key belong together: give both or neither")),
+        _ => {
+            return Err(Failure::input(
+                "--tls-cert and --tls-key belong together: give both or neither, as flags or otherwise; --help tells more",
+            ));
+        }
     };
     options.max_streams = settings.max_streams.unwrap_or(options.max_streams);
     options.max_unread_bytes = match settings.max_unread {

@@ -160,7 +160,11 @@ pub(crate) struct Relay {
 
 impl Relay {
     pub(crate) async fn start(args: &[&str]) -> Self {
-        let mut running = Running::start(&[&["relay", "--bind", "127.0.0.1:0"], args].concat());
+        Self::start_on("127.0.0.1:0", args).await
+    }
+
+    pub(crate) async fn start_on(address: &str, args: &[&str]) -> Self {
+        let mut running = Running::start(&[&["relay", "--bind", address], args].concat());
         let line = running.line().await;
         let words: Vec<_> = line.trim_end().split(' ').collect();
         let ["listening", address, "certificate-sha256", certificate] = words[..] else { panic!("{line:?}") };

@@ -92,12 +92,12 @@ async fn every_subscriber_gets_the_track() {
 }
 
 #[tokio::test]
-async fn the_end_of_the_relay_is_told_to_its_clients() {
+async fn the_end_of_the_relay_is_told_to_clients_that_do_not_reconnect() {
     for scheme in ["moqt", "https"] {
         let relay = Relay::start(&[]).await;
         let url = relay.url(scheme);
-        let publisher = publisher(&url, "cut", &[]).await;
-        let mut subscriber = Running::start(&["sub", &url, "cut", "track", "--insecure"]);
+        let publisher = publisher(&url, "cut", &["--no-reconnect"]).await;
+        let mut subscriber = Running::start(&["sub", &url, "cut", "track", "--insecure", "--no-reconnect"]);
         subscriber.said("subscribed to cut--track").await;
         relay.running.signal("TERM").await;
         assert_eq!(relay.running.end().await.status, 0);

@@ -16,6 +16,7 @@ mod offers;
 mod packaging;
 mod probe;
 mod program;
+mod reconnect;
 mod relay_http;
 mod relay_settings;
 mod stats;

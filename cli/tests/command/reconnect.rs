@@ -1,0 +1,61 @@
+//! Programs that stay: what they do when the relay goes and comes again.
+
+use std::net::SocketAddr;
+
+use crate::common::{PEERS, Relay, Running};
+
+/// A relay that leaves at once when it is told to.
+async fn relay(address: Option<SocketAddr>) -> Relay {
+    let drain = ["--drain-time", "0s"];
+    match address {
+        Some(address) => Relay::start_on(&address.to_string(), &drain).await,
+        None => Relay::start(&drain).await,
+    }
+}
+
+async fn stop(relay: Relay) {
+    relay.running.signal("TERM").await;
+    assert_eq!(relay.running.end().await.status, 0);
+}
+
+async fn lines_come(subscriber: &mut Running, lines: std::ops::Range<usize>) {
+    for line in lines {
+        assert_eq!(subscriber.line().await, format!("line {line}\n"));
+    }
+}
+
+fn lines(lines: std::ops::Range<usize>) -> String {
+    lines.map(|line| format!("line {line}\n")).collect()
+}
+
+#[tokio::test]
+async fn a_track_goes_on_when_the_relay_comes_again_and_nothing_is_missing_or_comes_twice() {
+    for (draft, scheme) in PEERS {
+        for wait in [&[][..], &["--no-wait"]] {
+            let first = relay(None).await;
+            let url = first.url(scheme);
+            let common = [&url, "live/cam", "track", "--insecure", "--draft", draft];
+            let mut publisher =
+                Running::start_with_stdin(&[&["pub", "--group-size", "7"], wait, &common[..]].concat());
+            publisher.said("offered").await;
+            let mut subscriber = Running::start(&[&["sub"], &common[..]].concat());
+            subscriber.said("subscribed to").await;
+            publisher.write(&lines(0..10)).await;
+            lines_come(&mut subscriber, 0..10).await;
+
+            let address = first.address;
+            stop(first).await;
+            let second = relay(Some(address)).await;
+            publisher.write(&lines(10..100)).await;
+            publisher.said("offered live-cam--track again").await;
+            lines_come(&mut subscriber, 10..100).await;
+            subscriber.said("subscribed to live-cam--track again").await;
+            publisher.feed(lines(100..110));
+            lines_come(&mut subscriber, 100..110).await;
+            let ended = (subscriber.end().await, publisher.end().await);
+            assert_eq!((ended.0.status, ended.1.status), (0, 0), "{draft} {scheme} {wait:?}: {ended:?}");
+            assert_eq!(ended.0.out, "", "nothing comes twice");
+            stop(second).await;
+        }
+    }
+}
