@@ -311,9 +311,21 @@ impl Error for AcceptError {
 /// # Errors
 /// SETUP failed, which a default configuration does not.
 pub async fn memory_pair(version: Version) -> Result<(Session, Session), Closed> {
-    let (client, server) = transport::pair(Some(version.protocol()));
+    memory_pair_with(version, Config::default(), Config::default()).await
+}
+
+/// As [`memory_pair`], each end with settings of its own.
+///
+/// # Errors
+/// As [`memory_pair`].
+pub async fn memory_pair_with(
+    version: Version,
+    client: Config,
+    server: Config,
+) -> Result<(Session, Session), Closed> {
+    let (client_end, server_end) = transport::pair(Some(version.protocol()));
     tokio::try_join!(
-        Session::start(client, version, Side::Client, Config::default(), Place::default()),
-        Session::start(server, version, Side::Server, Config::default(), Place::default()),
+        Session::start(client_end, version, Side::Client, client, Place::default()),
+        Session::start(server_end, version, Side::Server, server, Place::default()),
     )
 }

@@ -98,7 +98,7 @@ pub use self::{
     client::{Client, ClientState, Lost},
     endpoint::{
         AcceptError, ClientOptions, Examination, Incoming, Server, SessionError, connect, examine,
-        memory_pair,
+        memory_pair, memory_pair_with,
     },
     log::{EventLog, EventLogError},
     origin::{Announced, Attached, Broadcast, BroadcastError, Origin, ServeOptions},

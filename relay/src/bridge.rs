@@ -6,7 +6,9 @@ use moqingbird::wire::model::{PublishDoneCode, RequestError, RequestErrorCode, R
 /// Track extensions as a session can say them: without Track Extensions there is no default priority, no dynamic groups
 /// and nothing unknown (draft-14 §9.8, draft-16 §2.5).
 pub(crate) fn track_extensions(mut extensions: TrackExtensions, rules: &Rules) -> TrackExtensions {
-    if !rules.default_priority {
+    // No timeout in draft-14, and not to be said in draft-16 (§9.2.2.2).
+    extensions.delivery_timeout.take_if(|timeout| timeout.is_zero());
+    if !rules.track_extensions {
         let defaults = TrackExtensions::default();
         extensions.default_publisher_priority = defaults.default_publisher_priority;
         extensions.dynamic_groups = defaults.dynamic_groups;

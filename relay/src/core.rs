@@ -84,6 +84,8 @@ pub(crate) enum Input {
         request: RequestKey,
         track: FullTrackName,
         forward: bool,
+        /// NEW_GROUP_REQUEST.
+        new_group: Option<u64>,
         path: Path,
     },
     /// A subscriber's Forward State is this now. For an offer: the peer took it.
@@ -134,7 +136,14 @@ pub(crate) enum Action {
     /// Withdraw such an announcement.
     Withdraw(RequestKey),
     /// Subscribe at a peer, under a new key, and pour it into the track. The path is for relays.
-    Subscribe { request: RequestKey, peer: PeerId, track: TrackKey, name: FullTrackName, path: Path },
+    Subscribe {
+        request: RequestKey,
+        peer: PeerId,
+        track: TrackKey,
+        name: FullTrackName,
+        new_group: Option<u64>,
+        path: Path,
+    },
     /// End a subscription of ours, or one that a PUBLISH made.
     Unsubscribe(RequestKey),
     /// Change the Forward State of a PUBLISH that we granted.
@@ -152,6 +161,8 @@ pub(crate) enum Action {
     Linger { name: FullTrackName, turn: u64 },
     /// A SUBSCRIBE waits for a publisher: tell in a while.
     Hold(RequestKey),
+    /// Fewer publishers are left: forget the past of the tracks below this namespace of which [`Core::is_published`] says so.
+    Forget(TrackNamespace),
     /// No publisher is left: end the track, and with it everything attached to it.
     EndTrack(TrackKey),
 }
@@ -209,6 +220,8 @@ struct Subscriber {
     track: FullTrackName,
     state: SubscriberState,
     forward: bool,
+    /// The new group that it has asked for with its SUBSCRIBE.
+    new_group: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -256,6 +269,8 @@ struct Route {
     subscribers: BTreeSet<RequestKey>,
     /// Who has declined the track, or lost it.
     declined: BTreeSet<PeerId>,
+    /// Some subscription of ours was granted.
+    was_established: bool,
     /// The last subscriber has left, and the sources are kept; the turn tells this time from others.
     lingering: Option<u64>,
 }
@@ -298,9 +313,9 @@ impl Core {
                 self.subscribe_namespace(request, Prefix { peer, prefix, options, forward });
             }
             Input::Publish { peer, request, track, path } => self.publish(peer, request, track, path),
-            Input::Subscribe { peer, request, track, forward, path } => {
+            Input::Subscribe { peer, request, track, forward, new_group, path } => {
                 let state = SubscriberState::Waiting;
-                self.subscribe(request, Subscriber { peer, track, state, forward }, &path);
+                self.subscribe(request, Subscriber { peer, track, state, forward, new_group }, &path);
             }
             Input::Forward { request, forward } => self.forward(request, forward),
             Input::Accepted(request) => self.accepted(request),
@@ -331,7 +346,7 @@ impl Core {
 
     /// What the peer wants goes first and what it offers last, so that nothing is asked of it any more.
     fn peer_left(&mut self, peer: PeerId) {
-        self.links.remove(&peer);
+        let was_relay = self.links.remove(&peer).is_some();
         self.announced.retain(|(_, to), _| *to != peer);
         let requests = self.peers.get(&peer).cloned().unwrap_or_default();
         let (sources, others): (Vec<_>, Vec<_>) =
@@ -343,6 +358,9 @@ impl Core {
         }
         for route in self.routes.values_mut() {
             route.declined.remove(&peer);
+        }
+        if was_relay {
+            self.actions.push(Action::Forget(TrackNamespace::empty()));
         }
     }
 }

@@ -1,14 +1,15 @@
 //! A route's track: what its publishers say and send, made one, for its subscribers to read.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use moqingbird::track::{Item, SubgroupInfo, SubgroupWriter, Track, Writer};
 use moqingbird::wire::model::{
     Datagram, Location, ObjectHeader, PublishDoneCode, ReasonPhrase, ResetCode, TrackExtensions,
 };
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
+use crate::cache::{CachedTrack, LiveAt, of_subgroup};
 use crate::config::RelayOptions;
 use crate::merge::{LaneKey, Merge, StreamKey, Verdict};
 
@@ -16,32 +17,52 @@ use crate::merge::{LaneKey, Merge, StreamKey, Verdict};
 #[derive(Debug)]
 pub(crate) struct Fanout {
     writer: Writer,
+    cached: Arc<CachedTrack>,
     state: Mutex<State>,
     /// A stream was in the middle of an object, and has gone on or ended.
     went_on: Notify,
+    /// The new group that is asked for upstream.
+    asked_group: watch::Sender<Option<u64>>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    extensions: TrackExtensions,
     done: Option<(PublishDoneCode, ReasonPhrase)>,
     merge: Merge,
-    lanes: HashMap<LaneKey, SubgroupWriter>,
+    lanes: HashMap<LaneKey, Lane>,
+    /// The new group that is asked for, and the largest group then.
+    outstanding: Option<(u64, Option<u64>)>,
+}
+
+/// A stream to every subscriber, and to the cache.
+#[derive(Debug)]
+struct Lane {
+    info: SubgroupInfo,
+    writer: SubgroupWriter,
+    cached: LiveAt,
 }
 
 /// The track breaks this rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Malformed(pub(crate) &'static str);
 
+const DIFFERS: Malformed = Malformed("an object differs from what it was before");
+
 impl Fanout {
-    pub(crate) fn new(options: &RelayOptions) -> Self {
-        Self { writer: Writer::new(options.track), state: Mutex::default(), went_on: Notify::new() }
+    pub(crate) fn new(options: &RelayOptions, cached: Arc<CachedTrack>) -> Self {
+        Self {
+            writer: Writer::new(options.track),
+            cached,
+            state: Mutex::default(),
+            went_on: Notify::new(),
+            asked_group: watch::channel(None).0,
+        }
     }
 
     /// Takes in what a publisher says of the track when a subscription begins. The newest word counts as a whole
     /// (draft-16 §2.5).
     pub(crate) fn describe(&self, largest: Option<Location>, extensions: &TrackExtensions) {
-        self.state().extensions = extensions.clone();
+        self.cached.describe(largest, extensions);
         if let Some(largest) = largest {
             self.writer.raise_largest(largest);
         }
@@ -52,7 +73,29 @@ impl Fanout {
     }
 
     pub(crate) fn extensions(&self) -> TrackExtensions {
-        self.state().extensions.clone()
+        self.cached.extensions()
+    }
+
+    /// A subscriber would like a new group. It is asked for upstream if the track has such a thing, the group has not begun,
+    /// and it, or a later one, is not asked for already: until a new group begins (draft-16 §9.2.2.9).
+    pub(crate) fn ask_for_group(&self, group: u64) {
+        let largest = self.track().largest().map(|largest| largest.group);
+        let has_begun = group != 0 && Some(group) <= largest;
+        if !self.extensions().dynamic_groups || has_begun {
+            return;
+        }
+        let mut state = self.state();
+        let is_outstanding =
+            state.outstanding.is_some_and(|(asked, before)| asked >= group && before == largest);
+        if !is_outstanding {
+            state.outstanding = Some((group, largest));
+            self.asked_group.send_replace(Some(group));
+        }
+    }
+
+    /// Hears of the new groups that are asked for upstream from now on.
+    pub(crate) fn asked_groups(&self) -> watch::Receiver<Option<u64>> {
+        self.asked_group.subscribe()
     }
 
     /// Notes how a publisher has ended its subscription. That the track is at its end, or malformed, is the last word.
@@ -75,7 +118,7 @@ impl Fanout {
             _ => ResetCode::InternalError,
         };
         let open: Vec<_> = state.lanes.keys().copied().collect();
-        state.give_up(&open, reset);
+        state.give_up(&self.cached, &open, reset);
         self.writer.finish(code, reason);
     }
 
@@ -86,7 +129,9 @@ impl Fanout {
 
     /// Takes in an object that came in a datagram.
     pub(crate) fn datagram(&self, datagram: Datagram) {
-        if self.state().merge.datagram(datagram.group_id, datagram.object_id) {
+        let mut state = self.state();
+        if state.merge.datagram(datagram.group_id, datagram.object_id) {
+            self.cached.publish_datagram(&datagram);
             self.writer.datagram(datagram);
         }
     }
@@ -94,7 +139,18 @@ impl Fanout {
     /// Begins to take in a stream.
     pub(crate) fn begin(&self, info: SubgroupInfo) -> Feed<'_> {
         let key = self.state().merge.begin(info.group_id, info.subgroup_id);
-        Feed { fanout: self, info, key, at: At::Known }
+        let at = At::Known { object: Location::default(), offset: 0 };
+        Feed { fanout: self, info, key, at }
+    }
+
+    /// An object that comes again is the same as before, as far as that is kept (draft-14 §8.1, draft-16 §8.1).
+    fn compare(&self, object: Location, offset: &mut usize, item: &Item) -> Result<(), Malformed> {
+        let Item::Payload(part) = item else { return Ok(()) };
+        if self.cached.differs(object, *offset, part) {
+            return Err(DIFFERS);
+        }
+        *offset += part.len();
+        Ok(())
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -114,8 +170,8 @@ pub(crate) struct Feed<'a> {
 /// What becomes of the items at hand.
 #[derive(Clone, Copy, Debug)]
 enum At {
-    /// They belong to an object that was there before.
-    Known,
+    /// They belong to an object that was there before: to its payload from this byte on.
+    Known { object: Location, offset: usize },
     /// They go on a lane. Of an object that another stream was in the middle of, all but what that has brought.
     Lane { lane: LaneKey, is_begun: bool, known: u64 },
 }
@@ -139,7 +195,7 @@ impl Feed<'_> {
         items: &mut std::iter::Peekable<std::vec::Drain<'_, Item>>,
     ) -> Result<bool, Malformed> {
         let mut state = self.fanout.state();
-        let mut batch = Batch { lane: None, items: Vec::new() };
+        let mut batch = Batch { cached: &self.fanout.cached, lane: None, items: Vec::new() };
         while let Some(item) = items.peek() {
             if let Item::Object(header) = item {
                 match self.place(&mut state, &mut batch, header)? {
@@ -150,8 +206,13 @@ impl Feed<'_> {
                     }
                 }
             }
-            let (Some(item), At::Lane { lane, is_begun, known }) = (items.next(), &mut self.at) else {
-                continue;
+            let Some(item) = items.next() else { break };
+            let (lane, is_begun, known) = match &mut self.at {
+                At::Known { object, offset } => {
+                    self.fanout.compare(*object, offset, &item)?;
+                    continue;
+                }
+                At::Lane { lane, is_begun, known } => (lane, is_begun, known),
             };
             match item {
                 Item::Object(_) if *is_begun => {}
@@ -177,20 +238,28 @@ impl Feed<'_> {
     fn place(
         &self,
         state: &mut State,
-        batch: &mut Batch,
+        batch: &mut Batch<'_>,
         header: &ObjectHeader,
     ) -> Result<Option<At>, Malformed> {
         Ok(Some(match state.merge.object(self.key, header) {
-            Verdict::Skip => At::Known,
+            Verdict::Skip => {
+                let known = of_subgroup(&self.info, header);
+                if !self.fanout.cached.is_same(&known) {
+                    return Err(DIFFERS);
+                }
+                At::Known { object: known.location, offset: 0 }
+            }
             Verdict::Wait => return Ok(None),
             Verdict::Append(lane) => At::Lane { lane, is_begun: false, known: 0 },
             Verdict::Resume(lane, known) => At::Lane { lane, is_begun: true, known },
             Verdict::Open(lane, given_up) => {
                 batch.write(state);
-                state.give_up(&given_up, ResetCode::InternalError);
+                state.give_up(&self.fanout.cached, &given_up, ResetCode::InternalError);
                 let subgroup_id = self.info.subgroup_id.or(Some(header.object_id));
-                let writer = self.fanout.writer.open_subgroup(SubgroupInfo { subgroup_id, ..self.info });
-                state.lanes.insert(lane, writer);
+                let info = SubgroupInfo { subgroup_id, ..self.info };
+                let writer = self.fanout.writer.open_subgroup(info);
+                self.fanout.cached.open(info.group_id);
+                state.lanes.insert(lane, Lane { info, writer, cached: LiveAt::default() });
                 At::Lane { lane, is_begun: false, known: 0 }
             }
             Verdict::Malformed(rule) => return Err(Malformed(rule)),
@@ -202,10 +271,11 @@ impl Feed<'_> {
         let mut state = self.fanout.state();
         let (whole, given_up) = state.merge.finished(self.key);
         if let Some(lane) = whole.and_then(|lane| state.lanes.remove(&lane)) {
+            self.fanout.cached.close(&lane.info, lane.cached, true);
             // Its last object is complete, or it would not be whole.
-            let _ = lane.finish();
+            let _ = lane.writer.finish();
         }
-        state.give_up(&given_up, ResetCode::InternalError);
+        state.give_up(&self.fanout.cached, &given_up, ResetCode::InternalError);
     }
 
     /// The stream has ended before its subgroup did.
@@ -216,7 +286,7 @@ impl Feed<'_> {
     fn broken_off(&self, code: ResetCode) {
         let mut state = self.fanout.state();
         let given_up = state.merge.broken_off(self.key);
-        state.give_up(&given_up, code);
+        state.give_up(&self.fanout.cached, &given_up, code);
         drop(state);
         self.fanout.went_on.notify_waiters();
     }
@@ -230,20 +300,22 @@ impl Drop for Feed<'_> {
 }
 
 impl State {
-    fn give_up(&mut self, lanes: &[LaneKey], code: ResetCode) {
+    fn give_up(&mut self, cached: &CachedTrack, lanes: &[LaneKey], code: ResetCode) {
         for lane in lanes.iter().filter_map(|lane| self.lanes.remove(lane)) {
-            lane.reset(code);
+            cached.close(&lane.info, lane.cached, false);
+            lane.writer.reset(code);
         }
     }
 }
 
 /// Items for one lane, written with one call.
-struct Batch {
+struct Batch<'a> {
+    cached: &'a CachedTrack,
     lane: Option<LaneKey>,
     items: Vec<Item>,
 }
 
-impl Batch {
+impl Batch<'_> {
     fn push(&mut self, state: &mut State, lane: LaneKey, item: Item) {
         if self.lane != Some(lane) {
             self.write(state);
@@ -254,11 +326,13 @@ impl Batch {
 
     fn write(&mut self, state: &mut State) {
         if let Some(lane) = self.lane.take_if(|_| !self.items.is_empty())
-            && let Some(writer) = state.lanes.get_mut(&lane)
-            && let Err(error) = writer.write(&mut self.items)
+            && let Some(lane) = state.lanes.get_mut(&lane)
         {
-            // The reader of the stream checks the same, so this is our own mistake.
-            tracing::error!(%error, "a subgroup cannot be forwarded");
+            self.cached.publish(&lane.info, &mut lane.cached, &mut self.items);
+            if let Err(error) = lane.writer.write(&mut self.items) {
+                // The reader of the stream checks the same, so this is our own mistake.
+                tracing::error!(%error, "a subgroup cannot be forwarded");
+            }
         }
         self.items.clear();
     }

@@ -36,7 +36,6 @@ impl Ranges {
     }
 
     /// Takes out every number from `first` to `last`, both included.
-    #[cfg(test)]
     pub(crate) fn remove(&mut self, first: u64, last: u64) {
         let touched: Vec<_> = self
             .runs
@@ -67,7 +66,6 @@ impl Ranges {
     }
 
     /// The smallest number of the set that is at least `number`.
-    #[cfg(test)]
     pub(crate) fn next(&self, number: u64) -> Option<u64> {
         match self.contains(number) {
             true => Some(number),
@@ -76,7 +74,6 @@ impl Ranges {
     }
 
     /// The largest number of the set that is at most `number`.
-    #[cfg(test)]
     pub(crate) fn previous(&self, number: u64) -> Option<u64> {
         self.runs.range(..=number).next_back().map(|(_, end)| (*end).min(number))
     }

@@ -18,6 +18,7 @@ use tokio::time::timeout;
 
 use crate::admission::{Admission, Verdict};
 use crate::auth::{Access, Operation};
+use crate::cache::{Cache, CachedTrack};
 use crate::config::RelayOptions;
 use crate::core::{self, Action, Core, Input, Path, PeerId, Policy, RelayId, RequestKey, TrackKey};
 use crate::fanout::Fanout;
@@ -28,17 +29,19 @@ use crate::stats::{Stats, TrackState, add};
 /// A relay. Clones are the same relay.
 #[derive(Clone, Debug)]
 pub struct Relay {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
 }
 
 impl Relay {
     /// A relay without sessions.
     pub fn new(options: RelayOptions) -> Self {
         let id = links::random_id();
+        let cache = Cache::new(options.cache);
         let policy = Policy { linger: !options.linger.is_zero(), hold: !options.hold.is_zero() };
         let state = Mutex::new(State::new(Core::new(id, policy)));
         let admission = Admission::new(options.limits, options.retry);
-        Self { shared: Arc::new(Shared { id, options, admission, denials: AtomicU64::new(0), state }) }
+        let denials = AtomicU64::new(0);
+        Self { shared: Arc::new(Shared { id, options, admission, denials, cache, state }) }
     }
 
     /// Serves every session that comes to `server`, until the server is closed and all sessions have ended. Dropping
@@ -138,6 +141,7 @@ impl Relay {
         }
         stats.namespaces = state.core.announcements().count();
         drop(state);
+        stats.cache_bytes += self.shared.cache.bytes();
         stats.handshakes = self.shared.admission.handshakes();
         stats.refusals = self.shared.admission.refusals();
         stats.denials = self.shared.denials.load(Ordering::Relaxed);
@@ -184,7 +188,8 @@ impl Relay {
     /// Whether the relay knows of no request, namespace or track.
     pub fn is_idle(&self) -> bool {
         let state = self.shared.lock();
-        state.core.is_empty() && state.tracks.is_empty() && state.held.is_empty()
+        let nothing_is_held = state.tracks.is_empty() && state.held.is_empty();
+        state.core.is_empty() && nothing_is_held && self.shared.cache.is_empty()
     }
 
     fn sessions(&self) -> Vec<Session> {
@@ -200,6 +205,7 @@ pub(crate) struct Shared {
     pub(crate) admission: Admission,
     /// Sessions and requests that the authorizer has refused.
     pub(crate) denials: AtomicU64,
+    cache: Arc<Cache>,
     state: Mutex<State>,
 }
 
@@ -255,8 +261,11 @@ impl Drop for Pouring {
 /// Where the past of a track is found.
 #[derive(Debug)]
 pub(crate) struct Past {
+    pub(crate) name: FullTrackName,
     /// The track, if it has a source.
     pub(crate) fanout: Option<Arc<Fanout>>,
+    /// What is kept of it.
+    pub(crate) cached: Arc<CachedTrack>,
     /// Whether the track has all that is published now.
     pub(crate) is_live: bool,
     /// Who may know more, the likeliest first.
@@ -273,7 +282,12 @@ pub(crate) enum Held {
     /// It waits for its answer, and is a SUBSCRIBE with this filter.
     Subscribe { answer: oneshot::Sender<Answer>, filter: Option<SubscriptionFilter> },
     /// It waits for its answer, and is a PUBLISH that says this of its track.
-    Publish { answer: oneshot::Sender<Answer>, largest: Option<Location>, extensions: TrackExtensions },
+    Publish {
+        answer: oneshot::Sender<Answer>,
+        track: FullTrackName,
+        largest: Option<Location>,
+        extensions: TrackExtensions,
+    },
     /// It tells a peer of namespaces.
     Namespaces { answer: Option<oneshot::Sender<Answer>>, changes: mpsc::UnboundedSender<NamespaceChange> },
     /// It copies a track to a subscriber, until this is dropped.
@@ -344,8 +358,10 @@ impl Shared {
     /// Where a peer finds the past of a track, asking by way of `path`; `None` if it asks in a circle.
     pub(crate) fn past(&self, peer: PeerId, name: &FullTrackName, path: &Path) -> Option<Past> {
         let state = self.lock();
-        let core::Past { track, peers, path, .. } = state.core.past(peer, name, path)?;
+        let core::Past { track, is_published, peers, path } = state.core.past(peer, name, path)?;
         Some(Past {
+            name: name.clone(),
+            cached: if is_published { self.cache.track(name) } else { self.cache.apart() },
             is_live: track.is_some_and(|(_, is_live)| is_live),
             fanout: track.and_then(|(track, _)| state.tracks.get(&track).cloned()),
             upstreams: peers.iter().filter_map(|peer| Some(state.peers.get(peer)?.session.clone())).collect(),
@@ -375,8 +391,11 @@ impl Shared {
                     }
                 }
                 Action::AcceptPublish { request, track, forward } => {
-                    let fanout = state.fanout(track, &self.options);
-                    state.take_publish(request, fanout, forward);
+                    if let Some(Held::Publish { track: name, .. }) = state.held.get(&request) {
+                        let cached = self.cache.track(name);
+                        let fanout = state.fanout(track, &self.options, cached);
+                        state.take_publish(request, fanout, forward);
+                    }
                 }
                 Action::SetForward { request, forward } => state.set_forward(request, forward),
                 Action::Namespace { request, namespace } => {
@@ -385,9 +404,12 @@ impl Shared {
                 Action::NamespaceDone { request, namespace } => {
                     state.tell(request, NamespaceChange::Gone(namespace));
                 }
-                Action::Subscribe { request, peer, track, name, path } => {
+                Action::Subscribe { request, peer, track, name, new_group, path } => {
                     let authorization_tokens = state.tokens_for(peer, &path);
-                    let subscribe = Subscribe { authorization_tokens, ..Subscribe::new(name) };
+                    // A publisher that knows no new groups takes no such request.
+                    let new_group_request = new_group.filter(|_| state.has_track_extensions(peer));
+                    let subscribe =
+                        Subscribe { new_group_request, authorization_tokens, ..Subscribe::new(name) };
                     self.subscribe(state, request, peer, track, subscribe);
                 }
                 Action::Unsubscribe(request) => {
@@ -416,8 +438,8 @@ impl Shared {
                         let publish = Publish { authorization_tokens, ..publish(name, fanout, forward) };
                         let (leave, left) = oneshot::channel();
                         let (shared, session) = (Arc::clone(self), session.clone());
-                        let track = fanout.track();
-                        runtime.spawn(session::offer(shared, request, session, publish, track, left, until));
+                        let fanout = Arc::clone(fanout);
+                        runtime.spawn(session::offer(shared, request, session, publish, fanout, left, until));
                         state.held.insert(request, Held::Serving(leave));
                     }
                 }
@@ -428,6 +450,9 @@ impl Shared {
                     self.later(self.options.linger, Input::LingerOver { name, turn });
                 }
                 Action::Hold(request) => self.later(self.options.hold, Input::HoldOver(request)),
+                Action::Forget(namespace) => {
+                    self.cache.forget(&namespace, |name| state.core.is_published(name));
+                }
                 Action::EndTrack(track) => {
                     if let Some(fanout) = state.tracks.remove(&track) {
                         fanout.end();
@@ -449,7 +474,7 @@ impl Shared {
         track: TrackKey,
         subscribe: Subscribe,
     ) {
-        let fanout = state.fanout(track, &self.options);
+        let fanout = state.fanout(track, &self.options, self.cache.track(&subscribe.track));
         let ours = Ours::Track(peer, subscribe.track.clone());
         let before = state.before(&ours);
         let (Some(peer), Ok(runtime)) = (state.peers.get(&peer), Handle::try_current()) else { return };
@@ -538,6 +563,10 @@ impl State {
         }
     }
 
+    fn has_track_extensions(&self, peer: PeerId) -> bool {
+        self.peers.get(&peer).is_some_and(|peer| peer.session.version().draft().rules().track_extensions)
+    }
+
     fn tokens_for(&self, peer: PeerId, path: &Path) -> Vec<AuthorizationToken> {
         self.peers.get(&peer).map(|peer| links::tokens_for(&peer.session, path)).unwrap_or_default()
     }
@@ -588,7 +617,7 @@ impl State {
     }
 
     fn take_publish(&mut self, request: RequestKey, fanout: Arc<Fanout>, forward: bool) {
-        if let Some(Held::Publish { answer, largest, extensions }) = self.held.remove(&request) {
+        if let Some(Held::Publish { answer, largest, extensions, .. }) = self.held.remove(&request) {
             fanout.describe(largest, &extensions);
             let (sender, forwarding) = watch::channel(forward);
             self.held.insert(request, Held::Source { forward: sender, subscription: None });
@@ -608,7 +637,7 @@ impl State {
         }
     }
 
-    fn fanout(&mut self, track: TrackKey, options: &RelayOptions) -> Arc<Fanout> {
-        Arc::clone(self.tracks.entry(track).or_insert_with(|| Arc::new(Fanout::new(options))))
+    fn fanout(&mut self, track: TrackKey, options: &RelayOptions, cached: Arc<CachedTrack>) -> Arc<Fanout> {
+        Arc::clone(self.tracks.entry(track).or_insert_with(|| Arc::new(Fanout::new(options, cached))))
     }
 }

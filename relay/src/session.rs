@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use moqingbird::track::{self, Reader, Track};
+use moqingbird::track::{self, Reader, ServeOptions, Told};
 use moqingbird::wire::model::{
     Location, PublishOk, RequestError, RequestErrorCode, SessionErrorCode, SubscriptionFilter,
     TrackExtensions, TrackNamespace,
@@ -69,10 +69,13 @@ pub(crate) async fn serve(shared: Arc<Shared>, session: Session, link: Option<Li
     };
     let guard = Guard { shared, session, access, peer, max_namespaces };
     let Guard { shared, session, access, peer, .. } = &guard;
+    let mut requests = JoinSet::new();
     if let Some(link) = link.or_else(|| links::of_peer(session.peer_setup())) {
         shared.is_relay(*peer, link);
+        if let (Some(relay), Some(_)) = (link.relay, link.upstream) {
+            requests.spawn(links::listen(Arc::clone(shared), *peer, session.clone(), relay));
+        }
     }
-    let mut requests = JoinSet::new();
     loop {
         tokio::select! {
             request = session.next_request() => match request {
@@ -184,6 +187,7 @@ fn subscribe(
         request,
         track: asked.track,
         forward: asked.forward,
+        new_group: asked.new_group_request,
         path: links::path(&asked.authorization_tokens),
     });
     async move {
@@ -194,7 +198,6 @@ fn subscribe(
         };
         match answer {
             Ok(Answer::Attached(fanout, reader, left)) => {
-                let track = fanout.track();
                 if is_past(incoming.request().filter, reader.largest()) {
                     let reason = "the range has been published already: use FETCH";
                     return incoming.reject(RequestError::new(RequestErrorCode::InvalidRange, reason));
@@ -202,9 +205,8 @@ fn subscribe(
                 let extensions =
                     bridge::track_extensions(fanout.extensions(), session.version().draft().rules());
                 let info = TrackInfo { largest: reader.largest(), extensions, ..TrackInfo::default() };
-                drop(fanout);
                 if let Ok(publication) = incoming.accept(info) {
-                    until.limit(entry.copy(until.tell(publication), &track, reader, left)).await;
+                    until.limit(entry.copy(until.tell(publication), &fanout, reader, left)).await;
                 }
             }
             Ok(Answer::Rejected(error)) => incoming.reject(error),
@@ -228,14 +230,22 @@ impl Entry {
     async fn copy(
         &self,
         publication: moqingbird::Publication,
-        track: &Track,
+        fanout: &Fanout,
         reader: Reader,
         left: oneshot::Receiver<()>,
     ) {
         let (shared, request) = (&self.shared, self.request);
-        let tell = |forward| shared.input(Input::Forward { request, forward });
+        let tell = |told| match told {
+            Told::Forward(forward) => shared.input(Input::Forward { request, forward }),
+            Told::NewGroup(group) => fanout.ask_for_group(group),
+            _ => {}
+        };
+        let mut options = ServeOptions::default();
+        options.max_subgroups = shared.options.max_subgroups;
+        options.too_far_behind_after = shared.options.too_far_behind_after;
+        let track = fanout.track();
         tokio::select! {
-            served = track::serve(publication, track, reader, shared.options.max_subgroups, tell) => {
+            served = track::serve_with(publication, &track, reader, options, tell) => {
                 if let Err(error) = served {
                     tracing::debug!(%error, "the subscriber left before it had everything");
                 }
@@ -255,7 +265,7 @@ fn publish(
     let asked = incoming.request();
     let (largest, extensions) = (asked.largest, asked.extensions.clone());
     let (track, path) = (asked.track.clone(), links::path(&asked.authorization_tokens));
-    let held = Held::Publish { answer, largest, extensions };
+    let held = Held::Publish { answer, track: track.clone(), largest, extensions };
     let entry = enter(&shared, held, |request| Input::Publish { peer, request, track, path });
     async move {
         match answered.await {
@@ -400,7 +410,7 @@ pub(crate) async fn offer(
     request: RequestKey,
     session: Session,
     publish: moqingbird::wire::model::Publish,
-    track: Track,
+    fanout: Arc<Fanout>,
     left: oneshot::Receiver<()>,
     until: Until,
 ) {
@@ -410,9 +420,9 @@ pub(crate) async fn offer(
     match session.publish(moqingbird::wire::model::Publish { extensions, ..publish }).await {
         // The peer may have subscribed by itself meanwhile, or the track may be gone.
         Ok(publication) if entry.shared.serves(request) => {
-            let reader = track.reader(publication.filter());
+            let reader = fanout.track().reader(publication.filter());
             entry.shared.input(Input::Forward { request, forward: publication.forward() });
-            until.limit(entry.copy(until.tell(publication), &track, reader, left)).await;
+            until.limit(entry.copy(until.tell(publication), &fanout, reader, left)).await;
         }
         Ok(_) => {}
         Err(error) => tracing::debug!(%error, "an offered track is not taken"),

@@ -20,7 +20,7 @@ pub struct Stats {
     pub tracks: usize,
     /// Subscriptions of peers, whether asked for or taken when offered.
     pub subscriptions: usize,
-    /// Bytes of objects that are kept, what describes them included.
+    /// Bytes of objects that are kept, what describes them included: in the cache, and for subscribers that have not read them.
     pub cache_bytes: usize,
     /// Objects that have come from publishers, since the relay began.
     pub objects_in: u64,

@@ -33,6 +33,7 @@ pub(crate) async fn pour(
     stalled_after: Duration,
 ) -> Poured {
     let track = fanout.track();
+    let mut asked_groups = fanout.asked_groups();
     let mut subgroups = JoinSet::new();
     let done = loop {
         tokio::select! {
@@ -43,6 +44,13 @@ pub(crate) async fn pour(
                 let update = RequestUpdate { forward: Some(*forward.borrow_and_update()), ..RequestUpdate::default() };
                 if let Err(error) = subscription.update(update).await {
                     tracing::debug!(track = %subscription.track(), %error, "the publisher's forward state stays");
+                }
+            }
+            Ok(()) = asked_groups.changed() => {
+                let new_group_request = *asked_groups.borrow_and_update();
+                let update = RequestUpdate { new_group_request, ..RequestUpdate::default() };
+                if let Err(error) = subscription.update(update).await {
+                    tracing::debug!(track = %subscription.track(), %error, "no new group");
                 }
             }
             Some(poured) = subgroups.join_next() => if let Ok(Err(Malformed(rule))) = poured {

@@ -6,8 +6,8 @@ mod support;
 
 use bytes::Bytes;
 use moqingbird::wire::model::{
-    EndLocation, Extensions, Fetch, FetchObject, FetchOk, FetchRange, GroupOrder, Location, ObjectStatus,
-    RequestErrorCode, ResetCode, TrackExtensions,
+    EndLocation, Extensions, Fetch, FetchObject, FetchOk, FetchRange, GroupOrder, Location, ObjectHeader,
+    ObjectStatus, RequestErrorCode, ResetCode, TrackExtensions,
 };
 use moqingbird::wire::model::{RangeStatus, RequestError};
 use moqingbird::{
@@ -23,6 +23,14 @@ in_every_pair! {
     a_range_beyond_the_largest_object_ends_there;
     what_the_relay_does_not_hold_is_fetched_from_the_publisher;
     what_the_relay_holds_in_part_is_fetched_from_the_publisher;
+    a_hole_halts_the_answer_until_the_publisher_has_filled_it;
+    a_hole_that_the_publisher_does_not_fill_resets_the_answer;
+    fetches_of_one_range_at_a_time_are_one_upstream;
+    a_fetch_is_granted_when_it_is_known_what_it_holds;
+    what_was_written_once_is_fetched_an_hour_later;
+    what_is_kept_is_as_it_was_published;
+    an_object_that_is_published_in_a_datagram_is_kept_too;
+    what_is_lost_is_told_as_unknown;
     an_object_is_passed_on_while_it_is_fetched;
     a_fetch_of_an_unknown_track_is_declined_at_once;
     a_fetch_that_the_publisher_declines_is_declined;
@@ -176,12 +184,242 @@ async fn what_the_relay_holds_in_part_is_fetched_from_the_publisher(world: World
     let (publication, mut subscription) = connected(&publisher, &subscriber).await;
     history(&publication, &mut subscription, 3..=5).await;
     let answers = async {
-        let mut sender = next_fetch(&publisher).await.accept(fetch_ok(4, None)).unwrap();
+        let request = next_fetch(&publisher).await;
+        assert_eq!(
+            (request.start(), request.end()),
+            (Location::new(2, 0), EndLocation { group: 2, object: None })
+        );
+        let mut sender = request.accept(fetch_ok(2, None)).unwrap();
         write(&mut sender, 2, 0, b"2/0").await;
         sender.finish().await.unwrap();
     };
     let asks = async { all(&mut fetch(&subscriber, groups(2, 4)).await).await };
-    assert_eq!(tokio::join!(answers, asks).1, expected(&[(2, 0)]));
+    let whole = expected(&[(2, 0), (3, 0), (3, 1), (4, 0), (4, 1)]);
+    assert_eq!(tokio::join!(answers, asks).1, whole);
+    // Now the relay has all of it.
+    assert_eq!(all(&mut fetch(&world.subscriber().await, groups(2, 4)).await).await, whole);
+}
+
+async fn a_hole_halts_the_answer_until_the_publisher_has_filled_it(world: World) {
+    covers!("D14-9.16.3-07", "D16-9.16.3-04");
+    let (publisher, subscriber) = (world.publisher().await, world.subscriber().await);
+    let _announced = announce(&publisher).await;
+    let (publication, mut subscription) = connected(&publisher, &subscriber).await;
+    history(&publication, &mut subscription, 0..=0).await;
+    history(&publication, &mut subscription, 2..=2).await;
+    let mut fetched = fetch(&subscriber, groups(0, 2)).await;
+    for id in 0..2 {
+        assert_eq!(
+            soon("an object", fetched.next_object()).await.unwrap().unwrap().header.location,
+            Location::new(0, id)
+        );
+    }
+    let request = next_fetch(&publisher).await;
+    assert_eq!((request.start().group, request.end().group), (1, 1));
+    let mut sender = request.accept(fetch_ok(1, None)).unwrap();
+    write(&mut sender, 1, 0, b"1/0").await;
+    sender.finish().await.unwrap();
+    assert_eq!(all(&mut fetched).await, expected(&[(1, 0), (2, 0), (2, 1)]));
+}
+
+async fn a_hole_that_the_publisher_does_not_fill_resets_the_answer(world: World) {
+    covers!("D14-9.16.3-08");
+    let (publisher, subscriber) = (world.publisher().await, world.subscriber().await);
+    let _announced = announce(&publisher).await;
+    let (publication, mut subscription) = connected(&publisher, &subscriber).await;
+    history(&publication, &mut subscription, 0..=0).await;
+    history(&publication, &mut subscription, 2..=2).await;
+    let mut fetched = fetch(&subscriber, groups(0, 2)).await;
+    let declines = async {
+        let error = RequestError::new(RequestErrorCode::NotSupported, "no FETCH here");
+        next_fetch(&publisher).await.reject(error);
+    };
+    let end = async {
+        loop {
+            match soon("an object", fetched.next_object()).await {
+                Ok(Some(_)) => {}
+                end => break end,
+            }
+        }
+    };
+    let (end, ()) = tokio::join!(end, declines);
+    assert!(matches!(end, Err(FetchError::Reset(_))), "{end:?}");
+}
+
+async fn fetches_of_one_range_at_a_time_are_one_upstream(world: World) {
+    covers!("D16-8.5-08");
+    let publisher = world.publisher().await;
+    let _announced = announce(&publisher).await;
+    let mut asking = tokio::task::JoinSet::new();
+    for _ in 0..5 {
+        let subscriber = world.subscriber().await;
+        asking.spawn(async move { all(&mut fetch(&subscriber, groups(0, 1)).await).await });
+    }
+    let request = next_fetch(&publisher).await;
+    // A round trip of each asker later there is still one.
+    for _ in 0..5 {
+        let error = code(soon("an answer", world.subscriber().await.fetch(other_track())).await);
+        assert_eq!(error, RequestErrorCode::DoesNotExist);
+    }
+    let mut sender = request.accept(fetch_ok(1, Some(0))).unwrap();
+    for (group, object, payload) in [(0, 0, b"0/0"), (0, 4, b"0/4"), (1, 0, b"1/0")] {
+        write(&mut sender, group, object, payload).await;
+    }
+    sender.finish().await.unwrap();
+    let fetched = soon("each has its own", asking.join_all()).await;
+    assert_eq!(fetched, vec![expected(&[(0, 0), (0, 4), (1, 0)]); 5]);
+    tokio::select! {
+        biased;
+        request = publisher.next_request() => panic!("asked again: {request:?}"),
+        () = tokio::time::sleep(std::time::Duration::from_millis(20)) => {}
+    }
+}
+
+fn other_track() -> Fetch {
+    let track = moqingbird::wire::model::FullTrackName::new(
+        moqingbird::wire::model::TrackNamespace::from_path("nowhere").unwrap(),
+        "x",
+    );
+    let (start, end) = (Location::default(), EndLocation { group: 0, object: None });
+    Fetch::new(FetchRange::Standalone { track: track.unwrap(), start, end })
+}
+
+async fn a_fetch_is_granted_when_it_is_known_what_it_holds(world: World) {
+    covers!("D14-8.3-03", "D16-8.4-03");
+    let (publisher, subscriber) = (world.publisher().await, world.subscriber().await);
+    let _announced = announce(&publisher).await;
+    let mut asking = std::pin::pin!(subscriber.fetch(groups(0, 1)));
+    let request = tokio::select! {
+        request = next_fetch(&publisher) => request,
+        answer = &mut asking => panic!("granted before the publisher has answered: {answer:?}"),
+    };
+    let other = subscriber.fetch(other_track());
+    tokio::select! {
+        other = other => assert_eq!(code(other), RequestErrorCode::DoesNotExist),
+        answer = &mut asking => panic!("granted before the publisher has answered: {answer:?}"),
+    }
+    let mut sender = request.accept(fetch_ok(1, None)).unwrap();
+    write(&mut sender, 1, 0, b"1/0").await;
+    let (finished, fetched) = tokio::join!(sender.finish(), asking);
+    finished.unwrap();
+    assert_eq!(fetched.unwrap().ok().await.unwrap().end, EndLocation { group: 1, object: None });
+}
+
+/// A catalog: one object, written at the start, of a publisher that has no FETCH.
+async fn what_was_written_once_is_fetched_an_hour_later(world: World) {
+    let (publisher, first) = (world.publisher().await, world.subscriber().await);
+    let _announced = announce(&publisher).await;
+    let (publication, mut subscription) = connected(&publisher, &first).await;
+    write_group(&publication, 0, "catalog").await;
+    let mut subgroup = next_subgroup(&mut subscription).await;
+    assert!(next_object(&mut subgroup).await.is_some());
+    drop((subscription, subgroup));
+    soon("UNSUBSCRIBE", publication.cancelled()).await;
+    drop(publication);
+    tokio::time::pause();
+    tokio::time::advance(std::time::Duration::from_secs(3600)).await;
+    tokio::time::resume();
+
+    let late = world.subscriber().await;
+    let serves = async {
+        let info = TrackInfo { largest: Some(Location::new(0, 0)), ..TrackInfo::default() };
+        let publication = next_subscribe(&publisher).await.accept(info).unwrap();
+        tokio::select! {
+            () = publication.cancelled() => {}
+            request = publisher.next_request() => panic!("the relay has it: {request:?}"),
+        }
+    };
+    let joins = async {
+        let subscription = soon("granted", late.subscribe(subscribe())).await.unwrap();
+        let mut joined = soon("answered", subscription.join(0)).await.unwrap();
+        let object = soon("an object", joined.next_object()).await.unwrap().unwrap();
+        assert_eq!(object.payload, "catalog");
+        let standalone = range(Location::new(0, 0), EndLocation { group: 0, object: Some(0) });
+        let object = soon("an object", fetch(&late, standalone).await.next_object()).await.unwrap().unwrap();
+        assert_eq!(object.payload, "catalog");
+    };
+    tokio::join!(serves, joins);
+}
+
+async fn what_is_kept_is_as_it_was_published(world: World) {
+    covers!("D14-8.1-07", "D16-8.1-06", "D16-2.5-02", "D14-11.2-03");
+    let (publisher, subscriber) = (world.publisher().await, world.subscriber().await);
+    let _announced = announce(&publisher).await;
+    let (publication, mut subscription) = connected(&publisher, &subscriber).await;
+    let options = moqingbird::SubgroupOptions {
+        subgroup_id: moqingbird::wire::model::SubgroupId::Id(3),
+        extensions: true,
+        ..options(6)
+    };
+    let mut sender = soon("a stream", publication.open_subgroup(options)).await.unwrap();
+    let header = ObjectHeader { extensions: rich_extensions(), ..header(5, b"kept") };
+    sender.write_object(&header, Bytes::from_static(b"kept")).await.unwrap();
+    let mut subgroup = next_subgroup(&mut subscription).await;
+    assert_eq!(next_object(&mut subgroup).await.unwrap().header, header);
+
+    let one = range(Location::new(6, 5), EndLocation { group: 6, object: Some(5) });
+    let object = soon("an object", fetch(&subscriber, one).await.next_object()).await.unwrap().unwrap();
+    let expected =
+        FetchObject { subgroup_id: Some(3), extensions: rich_extensions(), ..fetched_object(6, 5, b"kept") };
+    assert_eq!((object.header, object.payload), (expected, Bytes::from_static(b"kept")));
+}
+
+async fn an_object_that_is_published_in_a_datagram_is_kept_too(world: World) {
+    let (publisher, subscriber) = (world.publisher().await, world.subscriber().await);
+    let _announced = announce(&publisher).await;
+    let (publication, mut subscription) = connected(&publisher, &subscriber).await;
+    let datagram = moqingbird::wire::model::Datagram {
+        track_alias: moqingbird::wire::model::TrackAlias(0),
+        group_id: 3,
+        object_id: 0,
+        publisher_priority: Some(9),
+        end_of_group: false,
+        extensions: rich_extensions(),
+        body: moqingbird::wire::model::DatagramBody::Payload(Bytes::from_static(b"ping")),
+    };
+    publication.send_datagram(datagram).await.unwrap();
+    assert!(soon("a datagram", subscription.next()).await.unwrap().is_some());
+    let one = range(Location::new(3, 0), EndLocation { group: 3, object: Some(0) });
+    let object = soon("an object", fetch(&subscriber, one).await.next_object()).await.unwrap().unwrap();
+    assert_eq!((object.header.publisher_priority, &object.payload[..]), (9, &b"ping"[..]));
+    assert_eq!(object.header.extensions, rich_extensions());
+}
+
+/// A relay that keeps little: of a group that is larger, the oldest objects are lost.
+async fn what_is_lost_is_told_as_unknown(mut world: World) {
+    let mut options = moqingbird_relay::RelayOptions::default();
+    options.cache.max_bytes = 64 << 10;
+    world.relay = moqingbird_relay::Relay::new(options);
+    let (publisher, subscriber) = (world.publisher().await, world.subscriber().await);
+    let _announced = announce(&publisher).await;
+    let (publication, mut subscription) = connected(&publisher, &subscriber).await;
+    let mut sender = soon("a stream", publication.open_subgroup(self::options(0))).await.unwrap();
+    let payload = Bytes::from(vec![1; 4096]);
+    for id in 0..50 {
+        soon("room", sender.write_object(&header(id, &payload), payload.clone())).await.unwrap();
+    }
+    let mut subgroup = next_subgroup(&mut subscription).await;
+    for _ in 0..50 {
+        assert!(next_object(&mut subgroup).await.is_some());
+    }
+    let declines = async {
+        let error = RequestError::new(RequestErrorCode::NotSupported, "no FETCH here");
+        next_fetch(&publisher).await.reject(error);
+    };
+    let asked = range(Location::new(0, 0), EndLocation { group: 0, object: Some(49) });
+    let (answer, ()) = tokio::join!(subscriber.fetch(asked), declines);
+    if world.subscriber == moqingbird::Version::Draft14 {
+        assert_eq!(code(answer), RequestErrorCode::UnknownStatusInRange);
+        return;
+    }
+    let mut fetched = answer.unwrap();
+    let first = soon("a delivery", fetched.next()).await.unwrap().unwrap();
+    let moqingbird::FetchDelivery::EndOfRange { end, status: RangeStatus::Unknown } = first else {
+        panic!("not unknown: {first:?}")
+    };
+    let objects = all(&mut fetched).await;
+    assert!(objects.len() >= 8 && objects.len() < 16, "{}", objects.len());
+    assert_eq!((objects[0].1, objects.last().unwrap().1), (end.object + 1, 49));
 }
 
 async fn an_object_is_passed_on_while_it_is_fetched(world: World) {
@@ -375,6 +613,7 @@ async fn the_status_of_a_track_is_that_of_the_relay(world: World) {
 }
 
 async fn the_status_of_a_track_that_the_relay_does_not_have_is_asked_for(world: World) {
+    covers!("D14-9.20-03", "D16-9.19-02");
     let (publisher, subscriber) = (world.publisher().await, world.subscriber().await);
     let _announced = announce(&publisher).await;
     let largest = Some(Location::new(12, 5));

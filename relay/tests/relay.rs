@@ -62,7 +62,10 @@ async fn a_subscription_reaches_the_announcer_and_its_objects_the_subscriber(wor
 
     let written = [
         (header(0, b"first"), Bytes::from_static(b"first")),
-        (ObjectHeader { extensions: extensions(), ..header(3, b"second") }, Bytes::from_static(b"second")),
+        (
+            ObjectHeader { extensions: rich_extensions(), ..header(3, b"second") },
+            Bytes::from_static(b"second"),
+        ),
         (header(4, b""), Bytes::new()),
         (status(5, ObjectStatus::EndOfGroup), Bytes::new()),
     ];
@@ -183,7 +186,7 @@ async fn a_decline_of_the_publisher_is_passed_on(world: World) {
 }
 
 async fn what_the_publisher_says_of_the_track_is_passed_on(world: World) {
-    covers!("D16-8.6-01");
+    covers!("D16-8.6-01", "D16-2.5-03");
     let (publisher, subscriber) = (world.publisher().await, world.subscriber().await);
     let _announced = announce(&publisher).await;
     let mut extensions = TrackExtensions {
@@ -540,7 +543,7 @@ async fn what_is_left_and_asked_again_at_once_is_granted(world: World) {
 }
 
 async fn a_session_may_subscribe_to_its_own_track(world: World) {
-    covers!("D14-5.1-03", "D16-5.1-08");
+    covers!("D14-5.1-02", "D14-5.1-03", "D16-5.1-08");
     let peer = world.publisher().await;
     let _announced = announce(&peer).await;
     let (publication, mut subscription) = connected(&peer, &peer).await;
@@ -626,6 +629,41 @@ mod one_draft {
             }
         }
         assert!(whole > 0 && reset > 0, "{whole} whole, {reset} reset");
+    }
+
+    #[tokio::test]
+    async fn a_subscriber_that_takes_nothing_while_the_track_goes_on_is_ended() {
+        use moqingbird::Version::Draft16;
+        let mut options = RelayOptions::default();
+        options.too_far_behind_after = std::time::Duration::from_millis(100);
+        let world = World { relay: Relay::new(options), ..World::new(Draft16, Draft16) };
+        let (publisher, good, bad) =
+            (world.publisher().await, world.subscriber().await, world.subscriber().await);
+        let _announced = announce(&publisher).await;
+        let (publication, mut reading) = connected(&publisher, &good).await;
+        let mut stalled = soon("SUBSCRIBE is granted", bad.subscribe(subscribe())).await.unwrap();
+        let payload = Bytes::from(vec![5; 256 << 10]);
+        let feed = async {
+            for group in 0.. {
+                write_group(&publication, group, payload.clone()).await;
+                let mut subgroup = next_subgroup(&mut reading).await;
+                assert!(next_object(&mut subgroup).await.is_some());
+            }
+        };
+        let end = async {
+            loop {
+                match soon("an end", stalled.next()).await.unwrap() {
+                    // Taken over, and not read.
+                    Some(delivery) => std::mem::forget(delivery),
+                    None => break stalled.done().unwrap().code,
+                }
+            }
+        };
+        tokio::select! {
+            () = feed => {}
+            code = end => assert_eq!(code, PublishDoneCode::TooFarBehind),
+        }
+        assert_eq!(good.close_reason(), None);
     }
 
     /// Draft-16 has no status for an object that does not exist (§10.2.1.1).

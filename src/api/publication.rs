@@ -1,5 +1,6 @@
 //! A track's objects as we send them to one subscriber.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use moqingbird_wire::model::{
@@ -24,6 +25,8 @@ pub struct Publication {
     status: watch::Receiver<Status>,
     track: FullTrackName,
     subscribe: Option<Subscribe>,
+    /// How many requests for a new group have been told.
+    new_groups_told: AtomicU64,
     /// How many of our streams are not settled.
     pub(super) unsettled: Arc<Unsettled>,
     /// Where the track ends, once that has been said: there is no object there or later.
@@ -35,7 +38,15 @@ impl Publication {
         let Granted { mut owned, listening: Listening { status, .. } } = granted;
         owned.leave_by(Leave::FINISH);
         let unsettled = Arc::default();
-        Self { owned, status, track, subscribe, unsettled, end: Arc::default() }
+        Self {
+            owned,
+            status,
+            track,
+            subscribe,
+            new_groups_told: AtomicU64::new(0),
+            unsettled,
+            end: Arc::default(),
+        }
     }
 
     /// The track.
@@ -70,6 +81,25 @@ impl Publication {
     /// The subscriber's priority: 0 is served first, 255 last.
     pub fn subscriber_priority(&self) -> u8 {
         self.status.borrow().priority
+    }
+
+    /// Whether one track may be sent to the subscriber by streams and by datagrams.
+    pub(crate) fn may_mix(&self) -> bool {
+        self.owned.shared().draft.rules().mixed_forwarding
+    }
+
+    /// Waits until the subscriber would like a new group to begin soon, and tells from which on one will do; 0 is any
+    /// (NEW_GROUP_REQUEST, draft-16 §9.2.2.9). Only of tracks with dynamic groups. Of several requests that nobody has
+    /// waited for the last is told. `None`: the subscriber has left, or the session is over.
+    pub async fn new_group_requested(&self) -> Option<u64> {
+        let mut status = self.status.clone();
+        let told = &self.new_groups_told;
+        let asked = status
+            .wait_for(|status| status.end.is_some() || status.new_group.0 > told.load(Ordering::Relaxed))
+            .await
+            .ok()?
+            .new_group;
+        (told.swap(asked.0, Ordering::Relaxed) < asked.0).then_some(asked.1)
     }
 
     /// Which objects the subscriber wants.

@@ -195,8 +195,10 @@ impl SentStream {
 
     /// Abandons the stream with a code.
     pub(super) fn reset(&mut self, code: ResetCode) {
-        let code = self.shared.draft.reset_code(code).and_then(|code| u32::try_from(code).ok());
-        self.abandon(code.unwrap_or(CANCELLED));
+        // A code that the draft does not have is an internal error.
+        let draft = self.shared.draft;
+        let code = draft.reset_code(code).or_else(|| draft.reset_code(ResetCode::InternalError));
+        self.abandon(code.and_then(|code| u32::try_from(code).ok()).unwrap_or(CANCELLED));
     }
 
     fn abandon(&mut self, code: u32) {

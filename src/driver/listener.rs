@@ -37,6 +37,8 @@ pub(crate) struct Status {
     pub(crate) priority: u8,
     /// The subscriber's filter.
     pub(crate) filter: Option<SubscriptionFilter>,
+    /// How often a new group was asked for, and from which on the last time.
+    pub(crate) new_group: (u64, u64),
     /// Whether, and how, it is over.
     pub(crate) end: Option<End>,
 }
@@ -50,7 +52,7 @@ impl Status {
             Request::Fetch(fetch) => (true, fetch.subscriber_priority, None),
             _ => (true, DEFAULT_PRIORITY, None),
         };
-        Self { forward, priority, filter, end: None }
+        Self { forward, priority, filter, new_group: (0, 0), end: None }
     }
 
     /// Takes over what an update states.
@@ -129,6 +131,10 @@ impl Listener {
 
     pub(super) fn namespace(&self, namespace: TrackNamespace, came: bool) {
         self.changes.add(namespace, came);
+    }
+
+    pub(super) fn new_group(&self, group: u64) {
+        self.status.send_modify(|status| status.new_group = (status.new_group.0 + 1, group));
     }
 
     pub(super) fn update(&self, update: &RequestUpdate) {

@@ -514,7 +514,11 @@ impl Shared {
             Event::Ended { id, done } => state.tell(id, Note::Ended(done)),
             Event::Namespace { id, namespace } => state.namespace(id, namespace, true),
             Event::NamespaceDone { id, namespace } => state.namespace(id, namespace, false),
-            Event::NewGroupRequest { .. } => {}
+            Event::NewGroupRequest { id, group_id } => {
+                if let Some(listener) = state.listeners.get(&id) {
+                    listener.new_group(group_id);
+                }
+            }
             Event::Message { kind, payload } if state.messages.len() < MAX_REGISTERED => {
                 state.messages.push_back((kind, payload));
                 self.registered.notify_waiters();

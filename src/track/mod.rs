@@ -65,7 +65,7 @@ pub use event::{Gap, GapCause, Order, ReadError, ReadOptions, Start, TrackEvent,
 pub use group::GroupWriter;
 pub use held::{Held, HeldItem, NoLongerHeld};
 pub use reader::{Reader, SubgroupReader};
-pub use serve::serve;
+pub use serve::{ServeOptions, Told, serve, serve_with};
 pub use serve_fetch::serve_fetch;
 pub use subscription::TrackSubscription;
 pub(crate) use subscription::{Place, Provider};
@@ -103,6 +103,8 @@ pub struct TrackOptions {
     /// How long ago a group may have been written to last and still be kept. The newest group stays whatever its age.
     /// Looked at whenever the track is written to or read. Default: `None`, as long as there is room.
     pub max_age: Option<Duration>,
+    /// Whether what every reader has read is kept, to be fetched: at once forgotten it is if not. Default: `true`.
+    pub keep_read: bool,
     /// How many bytes the fastest reader may be behind before [`Writer::ready`] waits. Default: 1 MiB.
     pub window: usize,
     /// The priority of what [`Writer::write_frame`] and [`Writer::append_group`] write: 0 is sent first, 255 last.
@@ -116,6 +118,7 @@ impl Default for TrackOptions {
             max_bytes: 8 << 20,
             max_groups: 256,
             max_age: None,
+            keep_read: true,
             window: 1 << 20,
             priority: DEFAULT_PRIORITY,
         }

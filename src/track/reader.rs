@@ -133,6 +133,11 @@ impl SubgroupReader {
         self.at.info
     }
 
+    /// Whether what comes next is no longer kept.
+    pub fn is_too_far_behind(&self) -> bool {
+        self.shared.lock().is_evicted(&self.at)
+    }
+
     /// Appends to `items` all that is ready, waiting until that is something. Gives how the subgroup ended, once
     /// nothing follows these items.
     ///
@@ -162,7 +167,7 @@ impl SubgroupReader {
 impl Drop for SubgroupReader {
     fn drop(&mut self) {
         let mut state = self.shared.lock();
-        state.detach(self.at.arrival);
+        state.detach(self.at.arrival, self.at.position);
         self.shared.release(state);
     }
 }

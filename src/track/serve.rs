@@ -1,48 +1,110 @@
 //! From a track to one subscriber.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use moqingbird_wire::model::{
     Datagram, Extensions, ObjectHeader, ObjectStatus, PublishDoneCode, ReasonPhrase, ResetCode, SubgroupId,
 };
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout};
 
 use super::{Delivery, Item, Reader, SubgroupEnd, SubgroupReader, Track, TrackEnd};
 use crate::api::{Publication, PublicationError, SubgroupOptions, SubgroupSender};
 
-/// Sends a subscriber what `reader` gives of `track`, as it comes, and PUBLISH_DONE when the track ends. Each subgroup
-/// moves at its own stream's pace; at most `max_subgroups` are sent side by side, further ones wait, and are lost to the
-/// subscriber if the track evicts them meanwhile. `tell` hears of changes of the subscriber's Forward State. What the
-/// session's draft cannot say of an object without payload is left out. Dropping the future ends the subscription.
+/// What a subscriber says while it is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Told {
+    /// Its Forward State is this now.
+    Forward(bool),
+    /// It would like a new group, from this one on (NEW_GROUP_REQUEST).
+    NewGroup(u64),
+}
+
+/// How a subscriber is served.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct ServeOptions {
+    /// How many subgroups are sent side by side; further ones wait, and are lost to the subscriber if the track evicts them
+    /// meanwhile. Default: 256.
+    pub max_subgroups: usize,
+    /// A subscriber that has taken nothing for so long, while the track went on to another group or evicted what comes next
+    /// for it, is too far behind: its subscription is ended (TOO_FAR_BEHIND). Default: 10 s.
+    pub too_far_behind_after: Duration,
+}
+
+impl Default for ServeOptions {
+    fn default() -> Self {
+        Self { max_subgroups: 256, too_far_behind_after: Duration::from_secs(10) }
+    }
+}
+
+/// As [`serve_with`], with so many subgroups side by side.
 ///
 /// # Errors
-/// The subscriber left, or the session ended, before the subscriber had everything.
+/// As [`serve_with`].
 pub async fn serve(
     publication: Publication,
     track: &Track,
-    mut reader: Reader,
+    reader: Reader,
     max_subgroups: usize,
     tell: impl Fn(bool),
 ) -> Result<(), PublicationError> {
+    let options = ServeOptions { max_subgroups, ..ServeOptions::default() };
+    let tell = |told| match told {
+        Told::Forward(forward) => tell(forward),
+        Told::NewGroup(_) => {}
+    };
+    serve_with(publication, track, reader, options, tell).await
+}
+
+/// Sends a subscriber what `reader` gives of `track`, as it comes, and PUBLISH_DONE when the track ends. Each subgroup
+/// moves at its own stream's pace. `tell` hears what the subscriber says meanwhile. What the session's draft
+/// cannot say of an object without payload is left out. Dropping the future ends the subscription.
+///
+/// # Errors
+/// The subscriber left, or the session ended, before the subscriber had everything.
+pub async fn serve_with(
+    publication: Publication,
+    track: &Track,
+    mut reader: Reader,
+    options: ServeOptions,
+    tell: impl Fn(Told),
+) -> Result<(), PublicationError> {
+    let (patience, taken) = (options.too_far_behind_after, Mutex::new(Instant::now()));
+    let mut preference = Preference { is_free: publication.may_mix(), datagrams: None };
+    let progress = Arc::new(Progress { patience, taken, given_up: Notify::new() });
     let publication = Arc::new(publication);
     let mut subgroups = JoinSet::new();
     loop {
         if !publication.forward() {
             subgroups.shutdown().await;
-            tell(false);
+            tell(Told::Forward(false));
             match pause(&publication, track, reader).await {
                 Some(resumed) => reader = resumed,
                 None => return Err(PublicationError::Cancelled),
             }
-            tell(publication.forward());
+            tell(Told::Forward(publication.forward()));
         }
         tokio::select! {
             () = publication.cancelled() => return Err(PublicationError::Cancelled),
             () = publication.paused() => {}
             Some(_) = subgroups.join_next() => {}
-            delivery = reader.next(), if subgroups.len() < max_subgroups => match delivery {
+            () = progress.given_up.notified() => {
+                subgroups.shutdown().await;
+                return too_far_behind(publication).await;
+            }
+            Some(group) = publication.new_group_requested() => tell(Told::NewGroup(group)),
+            delivery = reader.next(), if subgroups.len() < options.max_subgroups => match delivery {
+                // Where a track has one forwarding preference it is that of its first object.
+                Some(delivery) if !preference.takes(&delivery) => {
+                    tracing::debug!(track = %publication.track(), "an object of another forwarding preference is left out");
+                }
                 Some(Delivery::Subgroup(subgroup)) => {
-                    subgroups.spawn(copy_subgroup(Arc::clone(&publication), subgroup));
+                    let (publication, progress) = (Arc::clone(&publication), Arc::clone(&progress));
+                    subgroups.spawn(copy_subgroup(publication, track.clone(), subgroup, progress));
                 }
                 Some(Delivery::Datagram(datagram)) => send_datagram(&publication, datagram).await,
                 None => break,
@@ -51,9 +113,59 @@ pub async fn serve(
     }
     tokio::select! {
         () = publication.cancelled() => return Err(PublicationError::Cancelled),
+        () = progress.given_up.notified() => {
+            subgroups.shutdown().await;
+            return too_far_behind(publication).await;
+        }
         () = async { while subgroups.join_next().await.is_some() {} } => {}
     }
     finish(publication, reader).await
+}
+
+/// By what a track is sent to a subscriber.
+struct Preference {
+    /// By streams and datagrams alike.
+    is_free: bool,
+    /// By datagrams, or by streams; not known before the first object.
+    datagrams: Option<bool>,
+}
+
+impl Preference {
+    fn takes(&mut self, delivery: &Delivery) -> bool {
+        let is_datagram = matches!(delivery, Delivery::Datagram(_));
+        self.is_free || *self.datagrams.get_or_insert(is_datagram) == is_datagram
+    }
+}
+
+/// Whether a subscriber takes what it is sent.
+#[derive(Debug)]
+struct Progress {
+    patience: Duration,
+    /// When it took something last.
+    taken: Mutex<Instant>,
+    /// It is too far behind.
+    given_up: Notify,
+}
+
+impl Progress {
+    fn taken(&self) {
+        *self.taken.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    fn is_stuck(&self) -> bool {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner).elapsed() >= self.patience
+    }
+}
+
+async fn too_far_behind(publication: Arc<Publication>) -> Result<(), PublicationError> {
+    match Arc::into_inner(publication) {
+        Some(publication) => {
+            let reason = "the subscriber does not keep up with the track";
+            publication.finish(PublishDoneCode::TooFarBehind, reason).await
+        }
+        // Not reached: every task that shared the publication has ended.
+        None => Ok(()),
+    }
 }
 
 /// Waits until the subscriber wants objects, or the track has ended. `None`: the subscriber has left.
@@ -85,8 +197,13 @@ async fn finish(publication: Arc<Publication>, reader: Reader) -> Result<(), Pub
 }
 
 /// Copies one subgroup as it grows.
-async fn copy_subgroup(publication: Arc<Publication>, reader: SubgroupReader) {
-    match try_copy_subgroup(&publication, reader).await {
+async fn copy_subgroup(
+    publication: Arc<Publication>,
+    track: Track,
+    reader: SubgroupReader,
+    progress: Arc<Progress>,
+) {
+    match try_copy_subgroup(&publication, &track, reader, &progress).await {
         Ok(()) | Err(PublicationError::Cancelled | PublicationError::Late | PublicationError::Closed(_)) => {}
         Err(error) => tracing::warn!(track = %publication.track(), %error, "a subgroup cannot be forwarded"),
     }
@@ -94,7 +211,9 @@ async fn copy_subgroup(publication: Arc<Publication>, reader: SubgroupReader) {
 
 async fn try_copy_subgroup(
     publication: &Publication,
+    track: &Track,
     mut reader: SubgroupReader,
+    progress: &Progress,
 ) -> Result<(), PublicationError> {
     let mut items = Vec::new();
     let mut end = reader.next(&mut items).await;
@@ -121,7 +240,18 @@ async fn try_copy_subgroup(
                 Item::Payload(payload) => sender.add(payload)?,
             }
         }
-        sender.flush().await?;
+        loop {
+            match timeout(progress.patience, sender.flush()).await {
+                Ok(flushed) => break flushed?,
+                Err(_) => {
+                    let went_on = track.largest().is_some_and(|largest| largest.group > info.group_id);
+                    if progress.is_stuck() && (went_on || reader.is_too_far_behind()) {
+                        progress.given_up.notify_one();
+                    }
+                }
+            }
+        }
+        progress.taken();
         match end {
             None => end = reader.next(&mut items).await,
             Some(SubgroupEnd::Finished) => return sender.finish(),

@@ -128,6 +128,8 @@ pub(super) struct Subgroup {
     evicted: bool,
     /// How many readers it has.
     attached: usize,
+    /// Where they are, and how many are at each place: kept up to date where what was read is not kept.
+    places: BTreeMap<u64, usize>,
     pub(super) changed: Arc<Notify>,
 }
 
@@ -194,6 +196,7 @@ impl State {
             end: None,
             evicted: false,
             attached: 0,
+            places: BTreeMap::new(),
             changed: Arc::clone(&changed),
         };
         (self.arrive(info.group_id, Content::Subgroup(subgroup)), changed)
@@ -257,6 +260,7 @@ impl State {
             self.unread += weight;
         } else {
             subgroup.read = subgroup.behind_last();
+            self.prune(arrival);
         }
         if let Some(location) = largest {
             self.raise_largest(location);
@@ -346,10 +350,12 @@ impl State {
                         self.unread -= datagram_weight(datagram);
                         self.stalled = false;
                     }
+                    let datagram = datagram.clone();
+                    self.settle(number);
                     if range.passes(Location::new(datagram.group_id, datagram.object_id)) {
                         self.counts.read_objects += 1;
-                        self.counts.read_bytes += datagram_payload(datagram) as u64;
-                        return Met::Datagram(datagram.clone());
+                        self.counts.read_bytes += datagram_payload(&datagram) as u64;
+                        return Met::Datagram(datagram);
                     }
                 }
                 Content::Subgroup(_) => self.settle(number),
@@ -401,6 +407,7 @@ impl State {
         let group = subgroup.info.group_id;
         // A reader that began behind what nobody has read will not come to it: it is the fastest from here on.
         self.unread -= subgroup.pass_over(at.position);
+        let from = at.position;
         let skip = usize::try_from(at.position - subgroup.first).unwrap_or(usize::MAX);
         for item in subgroup.items.iter().skip(skip).take(BATCH) {
             if let Item::Object(header) = item {
@@ -422,7 +429,17 @@ impl State {
             at.position += 1;
         }
         subgroup.read = subgroup.read.max(at.position);
-        if at.position == subgroup.behind_last() { subgroup.end } else { None }
+        let end = if at.position == subgroup.behind_last() { subgroup.end } else { None };
+        if !self.options.keep_read && from < at.position {
+            subgroup.moved(from, at.position);
+            self.prune(at.arrival);
+        }
+        end
+    }
+
+    /// Whether what comes next at a cursor is gone.
+    pub(super) fn is_evicted(&self, at: &ItemCursor) -> bool {
+        self.subgroup(at.arrival).is_none_or(|subgroup| subgroup.first > at.position)
     }
 
     /// Whether a cursor has something to read that is not an end.
@@ -430,9 +447,10 @@ impl State {
         self.subgroup(at.arrival).is_some_and(|subgroup| at.position < subgroup.behind_last())
     }
 
-    pub(super) fn detach(&mut self, number: u64) {
+    pub(super) fn detach(&mut self, number: u64, position: u64) {
         if let Some(subgroup) = self.subgroup_mut(number) {
             subgroup.attached -= 1;
+            subgroup.left(position);
         }
         self.settle(number);
     }
@@ -453,16 +471,39 @@ impl State {
         }
     }
 
+    /// Forgets, unless it is to be kept, what every reader has read that is there.
+    fn prune(&mut self, number: u64) {
+        if self.options.keep_read {
+            return;
+        }
+        let Some(Arrival { pending: 0, content: Content::Subgroup(subgroup) }) =
+            self.arrivals.get_mut(&number)
+        else {
+            return;
+        };
+        let slowest = subgroup.places.keys().next().copied().unwrap_or(subgroup.read).min(subgroup.read);
+        while subgroup.first < slowest
+            && let Some(item) = subgroup.items.pop_front()
+        {
+            self.bytes -= item_weight(&item);
+            subgroup.first += 1;
+        }
+    }
+
     /// Counts as read what no reader is to come to any more, and forgets a subgroup that is of no use to anybody.
     fn settle(&mut self, number: u64) {
         let Some(arrival) = self.arrivals.get_mut(&number) else { return };
         let pending = arrival.pending;
+        if let Content::Subgroup(subgroup) = &mut arrival.content
+            && pending + subgroup.attached == 0
+        {
+            subgroup.read = subgroup.behind_last();
+            self.unread -= std::mem::take(&mut subgroup.unread);
+        }
+        self.prune(number);
+        let Some(arrival) = self.arrivals.get_mut(&number) else { return };
         match &mut arrival.content {
             Content::Subgroup(subgroup) => {
-                if pending + subgroup.attached == 0 {
-                    subgroup.read = subgroup.behind_last();
-                    self.unread -= std::mem::take(&mut subgroup.unread);
-                }
                 let useless = subgroup.items.is_empty() && (subgroup.evicted || pending == 0);
                 if useless && subgroup.end.is_some() && subgroup.attached == 0 {
                     let group = subgroup.info.group_id;
@@ -471,8 +512,13 @@ impl State {
                 }
             }
             Content::Datagram { datagram, unread } => {
+                let (weight, group) = (datagram_weight(datagram), datagram.group_id);
                 if pending == 0 && std::mem::take(unread) {
-                    self.unread -= datagram_weight(datagram);
+                    self.unread -= weight;
+                }
+                if pending == 0 && !self.options.keep_read {
+                    self.bytes -= weight;
+                    self.forget(number, group);
                 }
             }
         }
@@ -519,8 +565,23 @@ impl Subgroup {
         passed
     }
 
+    fn moved(&mut self, from: u64, to: u64) {
+        self.left(from);
+        *self.places.entry(to).or_default() += 1;
+    }
+
+    fn left(&mut self, position: u64) {
+        if let btree_map::Entry::Occupied(mut place) = self.places.entry(position) {
+            *place.get_mut() -= 1;
+            if *place.get() == 0 {
+                place.remove();
+            }
+        }
+    }
+
     fn attach(&mut self, arrival: u64, position: u64) -> Attached {
         self.attached += 1;
+        *self.places.entry(position).or_default() += 1;
         Attached { arrival, position, info: self.info, changed: Arc::clone(&self.changed) }
     }
 }

@@ -109,6 +109,37 @@ fn writer() -> Writer {
 }
 
 #[test]
+fn what_every_reader_has_read_is_forgotten_where_it_is_not_to_be_kept() {
+    let writer = Writer::new(TrackOptions { keep_read: false, ..TrackOptions::default() });
+    let mut subgroup = writer.open_subgroup(info(0));
+    object(&mut subgroup, 0, b"nobody is there to read this");
+    assert_eq!(writer.track().figures().0, 0);
+
+    let (mut fast, mut slow) = (writer.reader(None), writer.reader(None));
+    let next = |reader: &mut Reader| match now(reader.next()) {
+        Some(Some(Delivery::Subgroup(subgroup))) => subgroup,
+        other => panic!("not a subgroup: {other:?}"),
+    };
+    let (mut first, mut second) = (next(&mut fast), next(&mut slow));
+    object(&mut subgroup, 1, b"read by one");
+    let mut items = Vec::new();
+    first.try_next(&mut items);
+    assert!(writer.track().figures().0 > 0);
+    second.try_next(&mut items);
+    assert_eq!((items.len(), writer.track().figures().0), (4, 0));
+
+    writer.datagram(datagram(0, 7));
+    assert!(matches!(now(fast.next()), Some(Some(Delivery::Datagram(_)))));
+    assert!(writer.track().figures().0 > 0);
+    assert!(matches!(now(slow.next()), Some(Some(Delivery::Datagram(_)))));
+    assert_eq!(writer.track().figures(), (0, 0, 1));
+    object(&mut subgroup, 2, b"read by the one that is left");
+    drop((slow, second));
+    first.try_next(&mut items);
+    assert_eq!(writer.track().figures().0, 0);
+}
+
+#[test]
 fn a_reader_gets_what_is_written_after_it_was_made() {
     let writer = writer();
     let mut reader = writer.reader(None);

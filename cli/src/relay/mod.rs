@@ -2,6 +2,7 @@
 
 mod certificate;
 mod http;
+mod links;
 mod metrics;
 mod settings;
 
@@ -67,6 +68,7 @@ Examples:
   moqt relay --bind 127.0.0.1:0
   moqt relay --bind 0.0.0.0:443 --bind [::]:443 --tls-cert fullchain.pem --tls-key privkey.pem --auth none
   moqt relay --bind 0.0.0.0:4443 --auth jwt --auth-keys keys --http 127.0.0.1:8080
+  moqt relay --upstream moqt://relay.example:4443 --announce moqt://relay.example:4443
   moqt relay --config relay.toml --print-config";
 
 pub(crate) async fn run(args: Args) -> Outcome {
@@ -85,6 +87,7 @@ pub(crate) async fn run(args: Args) -> Outcome {
 async fn serve(settings: &Settings) -> Outcome {
     let options = server_options(settings)?;
     let (relay, keys) = relay(settings)?;
+    let (links, client) = (links::links(settings)?, links::client(settings)?);
     let mut server = Server::bind(&options).map_err(Failure::input)?.with_session(session_options(settings));
     let log = event_log(settings)?;
     if let Some(log) = &log {
@@ -102,6 +105,7 @@ async fn serve(settings: &Settings) -> Outcome {
     let mut running = pin!(relay.run(&server));
     tokio::select! {
         () = &mut running => {}
+        () = links::keep(&relay, links, &client) => {}
         () = certificate::keep(&server, &options.certificate, keys.as_deref(), reload) => {}
         _ = signals.end() => {}
     }
@@ -170,6 +174,15 @@ fn relay(settings: &Settings) -> Result<(Relay, Option<Arc<JwtAuthorizer>>), Fai
     limits.sessions_per_address = settings.max_sessions_per_address.unwrap_or(limits.sessions_per_address);
     limits.handshakes = settings.max_handshakes.unwrap_or(limits.handshakes);
     limits.namespaces_per_session = settings.max_namespaces.unwrap_or(limits.namespaces_per_session);
+    let cache = &mut options.cache;
+    cache.max_bytes = match settings.cache {
+        Some(size) => usize::try_from(size.as_u64()).map_err(Failure::input)?,
+        None => cache.max_bytes,
+    };
+    cache.max_groups = settings.cache_groups.unwrap_or(cache.max_groups);
+    cache.max_age = settings.cache_age.map_or(cache.max_age, Into::into);
+    options.linger = settings.linger.map_or(options.linger, Into::into);
+    options.hold = settings.hold.map_or(options.hold, Into::into);
     options.retry = match settings.retry {
         None | Some(settings::Retry::Auto) => Retry::Auto,
         Some(settings::Retry::Always) => Retry::Always,

@@ -79,6 +79,47 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "SIZE", env = "MOQT_RELAY_MAX_UNREAD")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) max_unread: Option<ByteSize>,
+    /// Ask this relay for what nobody publishes here, and hear of the namespaces that it knows: a URL, such as
+    /// moqt://relay.example:4443; may be repeated, the first is asked first
+    #[arg(long, value_name = "URL", env = "MOQT_RELAY_UPSTREAM", value_delimiter = ',')]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) upstream: Vec<String>,
+    /// Tell this relay of every namespace and track that is announced or published here: a URL; may be repeated
+    #[arg(long, value_name = "URL", env = "MOQT_RELAY_ANNOUNCE", value_delimiter = ',')]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) announce: Vec<String>,
+    /// Trust any certificate of other relays: only for tests on one's own machine
+    #[arg(long, env = "MOQT_RELAY_LINK_INSECURE", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) link_insecure: Option<bool>,
+    /// Trust the root certificates in this PEM file for other relays, besides the system's; may be repeated
+    #[arg(long, value_name = "FILE", env = "MOQT_RELAY_LINK_CA", value_delimiter = ',')]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) link_ca: Vec<PathBuf>,
+    /// Trust other relays by the certificate of this SHA-256, as `moqt relay` prints it; may be repeated
+    #[arg(long, value_name = "SHA256", env = "MOQT_RELAY_LINK_PIN", value_delimiter = ',')]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) link_pin: Vec<String>,
+    /// How many bytes of the past are kept, of all tracks together [default: 16MiB]
+    #[arg(long, value_name = "SIZE", env = "MOQT_RELAY_CACHE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) cache: Option<ByteSize>,
+    /// How many groups of each track are kept [default: 1024]
+    #[arg(long, value_name = "COUNT", env = "MOQT_RELAY_CACHE_GROUPS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) cache_groups: Option<usize>,
+    /// How long groups are kept; the newest of a track stays while its publisher does [default: 10m]
+    #[arg(long, value_name = "TIME", env = "MOQT_RELAY_CACHE_AGE")]
+    #[serde(with = "text", skip_serializing_if = "Option::is_none")]
+    pub(crate) cache_age: Option<Duration>,
+    /// How long a track is still received when its last subscriber has left [default: 1s]
+    #[arg(long, value_name = "TIME", env = "MOQT_RELAY_LINGER")]
+    #[serde(with = "text", skip_serializing_if = "Option::is_none")]
+    pub(crate) linger: Option<Duration>,
+    /// How long a SUBSCRIBE waits for its publisher [default: not at all, it is declined at once]
+    #[arg(long, value_name = "TIME", env = "MOQT_RELAY_HOLD")]
+    #[serde(with = "text", skip_serializing_if = "Option::is_none")]
+    pub(crate) hold: Option<Duration>,
     /// Where sessions are sent when the relay ends (GOAWAY): a URL [default: nowhere else]
     #[arg(long, value_name = "URL", env = "MOQT_RELAY_REDIRECT")]
     #[serde(skip_serializing_if = "Option::is_none")]

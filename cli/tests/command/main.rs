@@ -19,5 +19,6 @@ mod program;
 mod reconnect;
 mod relay_http;
 mod relay_settings;
+mod relays;
 mod stats;
 mod token;

@@ -26,6 +26,7 @@ impl Core {
         }
         self.announce(&namespace);
         self.unfollow(peer, &namespace);
+        self.actions.push(Action::Forget(namespace));
     }
 
     /// Tells those who subscribed to a prefix of `namespace`, its own publisher among them (draft-16 §6.1). Relays are
@@ -72,7 +73,7 @@ impl Core {
         self.routes
             .range(first..)
             .take_while(|(name, _)| name.namespace.starts_with(prefix))
-            .filter(|(_, route)| self.is_published(route))
+            .filter(|(_, route)| self.has_publication(route))
             .map(|(name, _)| name.clone())
             .collect()
     }
@@ -94,7 +95,10 @@ impl Core {
         let Some(path) = best.filter(|_| self.subscription_of(peer, route).is_none()) else { return };
         let request = self.new_request();
         let state = SubscriberState::Offered;
-        self.add_subscriber(request, Subscriber { peer, track: name.clone(), state, forward });
+        self.add_subscriber(
+            request,
+            Subscriber { peer, track: name.clone(), state, forward, new_group: None },
+        );
         self.actions.push(Action::Offer { request, peer, track, name: name.clone(), forward, path });
     }
 }

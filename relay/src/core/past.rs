@@ -7,7 +7,7 @@ use super::*;
 pub(crate) struct Past {
     /// The track, if it has a source; and whether that sends us objects now.
     pub(crate) track: Option<(TrackKey, bool)>,
-    /// Whether anybody here publishes the track or announces its namespace.
+    /// Whether anybody publishes the track, announces its namespace, or may have it upstream.
     pub(crate) is_published: bool,
     /// Whom to ask, the likeliest first: the sources, publishers, other relays.
     pub(crate) peers: Vec<PeerId>,
@@ -16,6 +16,14 @@ pub(crate) struct Past {
 }
 
 impl Core {
+    /// Whether anybody publishes a track, announces its namespace, or may have it upstream.
+    pub(crate) fn is_published(&self, name: &FullTrackName) -> bool {
+        let route = self.routes.get(name);
+        route.is_some_and(|route| self.sources_of(route).any(Source::is_established))
+            || self.announcers(&name.namespace).next().is_some()
+            || self.upstreams().next().is_some()
+    }
+
     /// Where `peer` finds the past of a track, asking by way of `path`; `None` if it asks in a circle.
     pub(crate) fn past(&self, peer: PeerId, name: &FullTrackName, path: &Path) -> Option<Past> {
         if path.contains(&self.id) {
@@ -33,7 +41,7 @@ impl Core {
             .map(|it| (it.peer, it.path.clone()))
             .chain(announcing.into_iter().map(|(_, peer, path)| (peer, path)))
             .collect();
-        let is_published = !known.is_empty();
+        let is_published = self.is_published(name);
         let mut peers = Vec::new();
         for (from, by) in known.into_iter().chain(self.upstreams()) {
             if self.may_go(from, &by, peer) && !peers.contains(&from) {

@@ -16,6 +16,8 @@ pub(crate) struct Link {
     pub(crate) relay: Option<RelayId>,
     /// Whether it is asked for what nobody else has. Smaller ones first.
     pub(crate) upstream: Option<u32>,
+    /// Whether it announces all that it knows, so that what it does not announce it very likely does not have.
+    pub(crate) tells: bool,
     /// Whether it is told of all namespaces and tracks, without asking.
     pub(crate) announce: bool,
 }

@@ -190,11 +190,22 @@ impl Core {
             .announcers(&name.namespace)
             .filter(|it| self.links.contains_key(&it.peer) && is_of_use(&it.peer, &it.path))
             .map(|it| (it.peer, it.path.clone()))
-            .min_by_key(|(_, path)| path.len());
+            .min_by_key(|(peer, path)| (path.len(), self.rank(*peer)));
         announcing.or_else(|| {
-            let upstream = self.upstreams().find(|(peer, path)| is_of_use(peer, path));
-            upstream.filter(|(peer, _)| self.links.contains_key(peer))
+            // What was here and is lost is not looked for where it would be announced: relays that have all lost it would
+            // wait for each other.
+            let may_have = |peer: &PeerId| !route.was_established || !self.tells(*peer);
+            self.upstreams().find(|(peer, path)| may_have(peer) && is_of_use(peer, path))
         })
+    }
+
+    fn tells(&self, peer: PeerId) -> bool {
+        self.links.get(&peer).is_some_and(|link| link.tells)
+    }
+
+    /// Which of two relays that are equally near is asked first.
+    fn rank(&self, peer: PeerId) -> u32 {
+        self.links.get(&peer).and_then(|link| link.upstream).unwrap_or(u32::MAX)
     }
 
     /// The relays that are asked for what nobody else has, in order.
@@ -220,6 +231,9 @@ impl Core {
     fn ask(&mut self, name: &FullTrackName, peer: PeerId, path: Path, asked_by: &Path) {
         let Some(route) = self.routes.get(name) else { return };
         let track = route.track;
+        // With no granted subscription upstream what is asked for goes with the SUBSCRIBE (draft-16 §9.2.2.9).
+        let subscribers = route.subscribers.iter().filter_map(|request| self.subscribers.get(request));
+        let new_group = subscribers.filter_map(|subscriber| subscriber.new_group).max();
         for request in route.subscribers.clone() {
             if self.subscribers.get(&request).is_some_and(|it| it.state == SubscriberState::Held) {
                 self.set_state(request, SubscriberState::Waiting);
@@ -229,7 +243,7 @@ impl Core {
         let kind = SourceKind::Subscribed { established: false };
         self.add_source(request, Source { peer, track: name.clone(), path, kind });
         let path = asked_by.iter().copied().chain([self.id]).collect();
-        self.actions.push(Action::Subscribe { request, peer, track, name: name.clone(), path });
+        self.actions.push(Action::Subscribe { request, peer, track, name: name.clone(), new_group, path });
     }
 
     pub(super) fn accepted(&mut self, request: RequestKey) {
@@ -238,6 +252,9 @@ impl Core {
         {
             *established = true;
             let name = source.track.clone();
+            if let Some(route) = self.routes.get_mut(&name) {
+                route.was_established = true;
+            }
             self.attach_waiting(&name);
         }
     }
@@ -372,5 +389,6 @@ impl Core {
             }
         }
         self.actions.push(Action::EndTrack(route.track));
+        self.actions.push(Action::Forget(name.namespace.clone()));
     }
 }

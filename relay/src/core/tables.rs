@@ -15,6 +15,7 @@ impl Core {
             sources: BTreeSet::new(),
             subscribers: BTreeSet::new(),
             declined: BTreeSet::new(),
+            was_established: false,
             lingering: None,
         };
         self.routes.insert(name.clone(), route);
@@ -65,7 +66,7 @@ impl Core {
         route.sources.iter().filter_map(|request| self.sources.get(request))
     }
 
-    pub(super) fn is_published(&self, route: &Route) -> bool {
+    pub(super) fn has_publication(&self, route: &Route) -> bool {
         self.sources_of(route).any(Source::is_published)
     }
 

@@ -43,7 +43,7 @@ impl World {
 
     fn input(&mut self, input: impl FnOnce(RequestKey) -> Input) -> RequestKey {
         let request = self.core.new_request();
-        self.actions = self.core.handle(input(request));
+        self.tell(input(request));
         request
     }
 
@@ -81,12 +81,14 @@ impl World {
             request,
             track: track(path),
             forward: true,
+            new_group: None,
             path: Path::new(),
         })
     }
 
     fn tell(&mut self, input: Input) {
         self.actions = self.core.handle(input);
+        self.actions.retain(|action| !matches!(action, Action::Forget(_)));
     }
 
     /// At whom we subscribe now.
@@ -417,7 +419,7 @@ fn a_publish_reaches_those_who_subscribed_to_the_namespace_before_and_after() {
 
 #[test]
 fn nobody_is_offered_a_track_without_asking() {
-    covers!("D16-5.1-07", "D16-6.1-05");
+    covers!("D16-5.1-07", "D16-6.1-05", "D14-5.1-01", "D14-6.1-03");
     let mut world = World::default();
     let listener = world.listen(BERT, "live", SubscribeOptions::Both);
     world.announce(CARL, "live");
@@ -465,7 +467,7 @@ fn a_namespace_of_two_publishers_comes_and_goes_once() {
 
 #[test]
 fn an_own_namespace_and_an_own_track_are_echoed() {
-    covers!("D16-5.1-08");
+    covers!("D16-5.1-08", "D14-6.1-04");
     let mut world = World::default();
     world.listen(ANNA, "live", SubscribeOptions::Both);
     world.announce(ANNA, "live");

@@ -185,6 +185,20 @@ pub(crate) fn extensions() -> Extensions {
     Extensions::from_pairs(pairs, Keys::Absolute).unwrap()
 }
 
+/// Extension headers of every kind that relays pass on: unknown ones, immutable ones, gaps.
+pub(crate) fn rich_extensions() -> Extensions {
+    let nested = Extensions::from_pairs([KeyValue { key: 0x50, value: Value::Integer(1) }], Keys::Absolute);
+    let list = nested.unwrap().respelled(Keys::Absolute).unwrap();
+    let pairs = [
+        KeyValue { key: 0x0b, value: Value::Bytes(list) },
+        KeyValue { key: 0x3c, value: Value::Integer(2) },
+        KeyValue { key: 0x3e, value: Value::Integer(0) },
+        KeyValue { key: 0x40, value: Value::Integer(7) },
+        KeyValue { key: 0x41, value: Value::Bytes(Bytes::from_static(b"opaque")) },
+    ];
+    Extensions::from_pairs(pairs, Keys::Absolute).unwrap()
+}
+
 pub(crate) async fn next_subgroup(subscription: &mut Subscription) -> IncomingSubgroup {
     match soon("a subgroup", subscription.next()).await {
         Ok(Some(Delivery::Subgroup(subgroup))) => subgroup,

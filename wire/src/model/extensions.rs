@@ -80,6 +80,12 @@ impl Extensions {
         Self { block: Some(block), keys }
     }
 
+    /// The same in memory of its own: to be kept for longer than the packets in which it came.
+    #[must_use]
+    pub fn detached(&self) -> Self {
+        Self { block: self.block.as_deref().map(Bytes::copy_from_slice), keys: self.keys }
+    }
+
     /// Whether there are none.
     #[inline]
     pub fn is_empty(&self) -> bool {

@@ -2,7 +2,8 @@
 
 use super::*;
 
-const UP: Link = Link { relay: Some(RelayId(7)), upstream: Some(0), announce: true };
+const UP: Link = Link { relay: Some(RelayId(7)), upstream: Some(0), tells: false, announce: true };
+const DOWN: Link = Link { relay: Some(EIGHT), upstream: None, tells: false, announce: false };
 const SEVEN: RelayId = RelayId(7);
 const EIGHT: RelayId = RelayId(8);
 
@@ -31,7 +32,7 @@ fn a_relay_is_told_of_all_namespaces_with_the_way_they_came() {
     world.announce(ANNA, "live");
     world.relay(BERT, UP);
     assert_eq!(world.told(), [(BERT, vec![US])]);
-    world.relay(CARL, Link { relay: Some(EIGHT), upstream: None, announce: false });
+    world.relay(CARL, DOWN);
     assert_eq!(world.told(), [], "it has not asked");
     let announced = world.announce_by(CARL, "other", &[RelayId(9), EIGHT]);
     assert_eq!(world.told(), [(BERT, vec![RelayId(9), EIGHT, US])]);
@@ -42,7 +43,7 @@ fn a_relay_is_told_of_all_namespaces_with_the_way_they_came() {
 #[test]
 fn a_relay_that_asks_for_namespaces_is_told_by_announcements() {
     let mut world = World::default();
-    world.relay(BERT, Link { relay: Some(SEVEN), upstream: None, announce: false });
+    world.relay(BERT, Link { relay: Some(SEVEN), ..DOWN });
     world.announce(ANNA, "live");
     world.listen(BERT, "", SubscribeOptions::Namespace);
     assert_eq!(world.told(), [(BERT, vec![US])]);
@@ -53,7 +54,7 @@ fn nothing_is_announced_to_where_it_has_been() {
     covers!("D14-6.2-09", "D16-6.2-10");
     let mut world = World::default();
     world.relay(BERT, UP);
-    world.relay(CARL, Link { relay: Some(EIGHT), upstream: None, announce: false });
+    world.relay(CARL, DOWN);
     world.announce_by(CARL, "live", &[SEVEN, EIGHT]);
     assert_eq!(world.told(), [], "it came by that relay");
     let ours = world.announce_by(CARL, "live", &[US, EIGHT]);
@@ -64,7 +65,7 @@ fn nothing_is_announced_to_where_it_has_been() {
 fn an_announcement_whose_way_has_changed_is_made_anew() {
     let mut world = World::default();
     world.relay(BERT, UP);
-    world.relay(CARL, Link { relay: Some(EIGHT), upstream: None, announce: false });
+    world.relay(CARL, DOWN);
     let here = world.announce(ANNA, "live");
     world.announce_by(CARL, "live", &[EIGHT]);
     assert_eq!(world.told(), [], "the shorter way is known already");
@@ -77,8 +78,8 @@ fn a_relay_is_asked_for_what_no_publisher_has_the_nearest_first() {
     let mut world = World::default();
     world.relay(BERT, UP);
     let (near, far) = (PeerId(11), PeerId(12));
-    world.relay(near, Link { relay: Some(EIGHT), upstream: None, announce: false });
-    world.relay(far, Link { relay: Some(RelayId(9)), upstream: None, announce: false });
+    world.relay(near, DOWN);
+    world.relay(far, Link { relay: Some(RelayId(9)), ..DOWN });
     world.announce_by(far, "live/cam", &[RelayId(10), RelayId(9)]);
     world.announce_by(near, "live", &[EIGHT]);
     let request = world.subscribe(CARL, "live/cam");
@@ -127,6 +128,7 @@ fn a_request_that_has_come_in_a_circle_is_declined() {
         request,
         track: track("live"),
         forward: true,
+        new_group: None,
         path: vec![US, SEVEN],
     });
     assert_eq!(world.rejected(request), Some(RequestErrorCode::DoesNotExist));
@@ -183,4 +185,21 @@ fn an_upstream_that_comes_is_asked_for_what_is_waited_for() {
     world.subscribe(CARL, "live");
     world.relay(BERT, UP);
     assert_eq!(world.asked().map(|(_, peer)| peer), Some(BERT));
+}
+
+#[test]
+fn what_is_lost_is_not_looked_for_where_it_would_be_announced() {
+    let mut world = World::default();
+    world.relay(BERT, Link { tells: true, ..UP });
+    let first = world.subscribe(CARL, "unheard-of");
+    assert_eq!(world.asked().map(|(_, peer)| peer), Some(BERT));
+    world.tell(Input::Ended(first));
+
+    world.announce(ANNA, "live");
+    world.subscribe(CARL, "live");
+    let (source, _) = world.asked().unwrap();
+    world.tell(Input::Accepted(source));
+    world.tell(Input::PeerLeft(ANNA));
+    assert_eq!(world.asked(), None);
+    assert!(world.ended());
 }

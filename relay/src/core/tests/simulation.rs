@@ -68,7 +68,7 @@ impl Model {
     fn apply(&mut self, actions: Vec<Action>) {
         for action in actions {
             match action {
-                Action::Accept(_) => {}
+                Action::Accept(_) | Action::Forget(_) => {}
                 Action::Reject { request, error } => {
                     let reader = self.readers.remove(&request).unwrap();
                     assert!(matches!(reader.standing, Standing::Waiting | Standing::Held), "answered once");
@@ -266,7 +266,7 @@ fn step(random: &mut Random, core: &mut Core, model: &mut Model) {
             let forward = random.below(4) > 0;
             let reader = Reader { peer, name: name.clone(), standing: Standing::Waiting, forward };
             model.readers.insert(request, reader);
-            Input::Subscribe { peer, request, track: name, forward, path: Path::new() }
+            Input::Subscribe { peer, request, track: name, forward, new_group: None, path: Path::new() }
         }
         11..14 => {
             let pending = model.upstream.iter().filter(|it| !it.1.2).map(|it| *it.0);
