@@ -369,7 +369,6 @@ fn ended(done: &PublishDone, goes_on: bool) -> Result<End, Failure> {
             tracing::warn!("the publisher broke the track off with {}: {}", done.code, done.reason);
             Ok(End::Cut)
         }
-        GoingAway => Ok(End::Complete),
         code => {
             Err(Failure::Failed(format!("the publisher broke the track off with {code}: {}", done.reason)))
         }
