@@ -245,6 +245,7 @@ async fn all(mut tasks: JoinSet<Result<(), Error>>) -> Result<(), Error> {
 fn server(workload: &Workload) -> Result<Server, Error> {
     let mut options = ServerOptions::default();
     options.versions = vec![workload.version()];
+    options.congestion = workload.congestion.into();
     Ok(Server::bind(&options)?.with_session(config()))
 }
 
@@ -272,6 +273,7 @@ pub(crate) async fn connect(place: &Place, workload: &Workload) -> Result<Sessio
     let mut options = ClientOptions::default();
     options.session = config();
     options.connect.versions = vec![workload.version()];
+    options.connect.congestion = workload.congestion.into();
     options.connect.trust = match &place.trust {
         Recognised::System => Trust::default(),
         Recognised::Insecure => Trust::Insecure,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::ValueEnum;
-use moqingbird::Version;
+use moqingbird::{CongestionControl, Version};
 use serde::{Deserialize, Serialize};
 
 /// What is sent, and over what: the same options on every subcommand.
@@ -69,6 +69,16 @@ pub enum Congestion {
     Bbr,
     /// New Reno (RFC 9002).
     NewReno,
+}
+
+impl From<Congestion> for CongestionControl {
+    fn from(congestion: Congestion) -> Self {
+        match congestion {
+            Congestion::Cubic => Self::Cubic,
+            Congestion::Bbr => Self::Bbr,
+            Congestion::NewReno => Self::NewReno,
+        }
+    }
 }
 
 impl Workload {
