@@ -1,8 +1,8 @@
 //! How fast MoQT is, how late, and what it costs: the suite behind `moqt bench`.
 //!
-//! A run is a **scene** ([`scene`]): a publisher, subscribers, and perhaps something between them, each a **role**
-//! ([`role`]) that plays in this process or in one of its own. The same publisher and subscriber ([`publish`],
-//! [`receive`]) drive sessions of this project ([`ours`]) and bare QUIC or WebTransport ([`bare`]), so that two figures
+//! A run is a **scene** (`scene`): a publisher, subscribers, and perhaps something between them, each a **role**
+//! (`role`) that plays in this process or in one of its own. The same publisher and subscriber (`publish`,
+//! `receive`) drive sessions of this project (`ours`) and bare QUIC or WebTransport (`bare`), so that two figures
 //! of one workload differ by the protocol and by nothing else.
 //!
 //! Everything that a run found is one [`Report`], which people read as text and programs as JSON or CSV.
