@@ -631,12 +631,25 @@ mod one_draft {
         assert!(whole > 0 && reset > 0, "{whole} whole, {reset} reset");
     }
 
-    #[tokio::test]
-    async fn a_subscriber_that_takes_nothing_while_the_track_goes_on_is_ended() {
-        use moqingbird::Version::Draft16;
+    mod a_subscriber_that_takes_nothing_while_the_track_goes_on_is_ended {
+        use moqingbird::Version::{Draft14, Draft16};
+
+        #[tokio::test]
+        async fn draft_14() {
+            super::too_far_behind(Draft14).await;
+        }
+
+        #[tokio::test]
+        async fn draft_16() {
+            super::too_far_behind(Draft16).await;
+        }
+    }
+
+    async fn too_far_behind(version: moqingbird::Version) {
+        covers!("D14-9.2.1.2-06", "D16-9.2.2.2-07");
         let mut options = RelayOptions::default();
         options.too_far_behind_after = std::time::Duration::from_millis(100);
-        let world = World { relay: Relay::new(options), ..World::new(Draft16, Draft16) };
+        let world = World { relay: Relay::new(options), ..World::new(version, version) };
         let (publisher, good, bad) =
             (world.publisher().await, world.subscriber().await, world.subscriber().await);
         let _announced = announce(&publisher).await;
