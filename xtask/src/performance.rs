@@ -149,7 +149,7 @@ pub(crate) fn run(options: &Options) -> Outcome {
         println!("{lines}");
         // As soon as it is known: a run that is broken off has lost nothing.
         text = with_row(&text, row.name, &lines).ok_or("PERFORMANCE.md has no place for figures")?;
-        text = with_machine(&text);
+        text = with_machine(&text, options);
         fs::write(&file, &text).map_err(|error| format!("{}: {error}", file.display()))?;
     }
     Ok(())
@@ -260,8 +260,9 @@ fn with_row(text: &str, name: &str, lines: &str) -> Option<String> {
 }
 
 /// The text with the line on machine and commit renewed.
-fn with_machine(text: &str) -> String {
-    let line = format!("Measured: {}.", machine());
+fn with_machine(text: &str, options: &Options) -> String {
+    let Options { rounds, seconds, .. } = options;
+    let line = format!("Measured: {}; {rounds} rounds of {seconds} s.", machine());
     let renewed = text.lines().map(|old| if old.starts_with("Measured: ") { line.as_str() } else { old });
     renewed.collect::<Vec<_>>().join("\n") + "\n"
 }
