@@ -189,7 +189,7 @@ fn scalar(text: &str) -> String {
 /// What a reader of TAP counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Counts {
-    /// Points that are `ok`, or `not ok` with TODO.
+    /// Points that are `ok`, or `not ok` with the directive for what is still to do.
     pub passed: usize,
     /// Points that are `not ok`.
     pub failed: usize,
