@@ -1,7 +1,7 @@
 //! A real session for each draft at an endpoint, one draft after another.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use moqingbird::wire::model::SessionErrorCode;
@@ -9,7 +9,7 @@ use moqingbird::{
     ClientOptions, ConnectFailure, Examination, Pem, ServerUrl, Session, SessionError, TransportKind, Trust,
     Version,
 };
-use tokio::task::JoinSet;
+use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
 use crate::explain::{Cause, Failure};
@@ -24,6 +24,9 @@ const HEAD_START: Duration = Duration::from_millis(500);
 const KNOCK: Duration = Duration::from_secs(1);
 /// How long a server has to take our farewell.
 const FAREWELL: Duration = Duration::from_secs(1);
+/// How many endpoints are taken leave of in the background. Each session that is not drained holds a socket and some MiB of
+/// receive buffer: probing no faster than sessions end bounds both.
+const FAREWELLS: u32 = 8;
 
 /// How a probe is done.
 #[derive(Clone, Debug)]
@@ -61,14 +64,14 @@ impl Default for ProbeOptions {
 #[derive(Clone, Debug)]
 pub struct Prober {
     options: Arc<ProbeOptions>,
-    /// Sessions that have been closed and whose servers are still to hear of it.
-    farewells: Arc<Mutex<JoinSet<()>>>,
+    /// Places for endpoints whose sessions have been closed and that are still to hear of it.
+    farewells: Arc<Semaphore>,
 }
 
 impl Prober {
     /// A prober with these options.
     pub fn new(options: ProbeOptions) -> Self {
-        Self { options: Arc::new(options), farewells: Arc::default() }
+        Self { options: Arc::new(options), farewells: Arc::new(Semaphore::new(FAREWELLS as usize)) }
     }
 
     /// How it probes.
@@ -94,21 +97,22 @@ impl Prober {
 
     /// Waits until every server has heard our farewells, or had time enough.
     pub async fn settled(&self) {
-        let mut farewells =
-            std::mem::take(&mut *self.farewells.lock().unwrap_or_else(PoisonError::into_inner));
-        while farewells.join_next().await.is_some() {}
+        // Never closed: not to be had is not an outcome.
+        let _all = self.farewells.acquire_many(FAREWELLS).await;
     }
 
     async fn endpoint(&self, endpoint: &Endpoint, url: &ServerUrl) -> EndpointReport {
         let started = Instant::now();
         let (mut probes, mut address, mut tls) = (Vec::new(), None, None);
         let mut hopeless: Option<Failure> = None;
+        let mut closed = Vec::new();
         for version in &self.options.versions {
             if let Some(failure) = &hopeless {
                 probes.push(dead(*version, failure.clone()));
                 continue;
             }
-            let (probe, examined) = self.draft(url, *version).await;
+            let (probe, examined, session) = self.draft(url, *version).await;
+            closed.extend(session);
             hopeless = probe.failure.clone().filter(Failure::concerns_every_draft);
             probes.push(probe);
             address = address.or(examined.address);
@@ -121,6 +125,7 @@ impl Prober {
         if url.transport() == TransportKind::WebTransport {
             path::judge(url, &self.client(self.options.versions.clone()).connect, &mut probes).await;
         }
+        self.take_leave(closed).await;
 
         let live: Vec<_> = probes.iter().filter(|probe| probe.live).map(|probe| probe.offered).collect();
         EndpointReport {
@@ -141,13 +146,17 @@ impl Prober {
         }
     }
 
-    /// One draft, and what was seen of the server.
-    async fn draft(&self, url: &ServerUrl, version: Version) -> (DraftReport, moqingbird::Seen) {
+    /// One draft, what was seen of the server, and the session, closed, if there was one.
+    async fn draft(
+        &self,
+        url: &ServerUrl,
+        version: Version,
+    ) -> (DraftReport, moqingbird::Seen, Option<Session>) {
         let options = self.client(vec![version]);
         let Examination { seen, outcome, .. } = tokio::select! {
             biased;
             examination = moqingbird::examine(url, &options) => examination,
-            failure = hopeless(url) => return (dead(version, failure), moqingbird::Seen::default()),
+            failure = hopeless(url) => return (dead(version, failure), moqingbird::Seen::default(), None),
         };
         let timings = DraftReport {
             offered: version.number(),
@@ -155,8 +164,8 @@ impl Prober {
             setup_ms: seen.setup.map(stamp::milliseconds),
             ..DraftReport::default()
         };
-        let report = match outcome {
-            Ok(session) => self.live(url, &session, timings).await,
+        match outcome {
+            Ok(session) => (self.live(url, &session, timings).await, seen, Some(session)),
             Err(error) => {
                 let failure = match &error {
                     SessionError::Connect(connect) if seen.handshake.is_none() => match connect.failure() {
@@ -165,16 +174,15 @@ impl Prober {
                     },
                     _ => Failure::of(&error, version),
                 };
-                DraftReport { error: Some(failure.error()), failure: Some(failure), ..timings }
+                (DraftReport { error: Some(failure.error()), failure: Some(failure), ..timings }, seen, None)
             }
-        };
-        (report, seen)
+        }
     }
 
-    /// The server has answered SETUP.
+    /// The server has answered SETUP. Closes the session.
     async fn live(&self, url: &ServerUrl, session: &Session, timings: DraftReport) -> DraftReport {
         let deep = if self.options.deep { deep::ask(session).await } else { None };
-        self.take_leave(session.clone());
+        session.close(SessionErrorCode::NoError, "");
         let version = session.version();
         let implementation = session.peer_setup().implementation.as_deref();
         DraftReport {
@@ -189,14 +197,23 @@ impl Prober {
         }
     }
 
-    /// Closes the session, and waits in the background until the server knows.
-    fn take_leave(&self, session: Session) {
-        session.close(SessionErrorCode::NoError, "");
-        let mut farewells = self.farewells.lock().unwrap_or_else(PoisonError::into_inner);
-        while farewells.try_join_next().is_some() {}
-        farewells.spawn(async move {
+    /// Waits in the background until the server knows that these sessions are closed; first, if there are many others to take
+    /// leave of, until there is a place.
+    async fn take_leave(&self, closed: Vec<Session>) {
+        if closed.is_empty() {
+            return;
+        }
+        let place = self.farewells.clone().acquire_owned().await;
+        tokio::spawn(async move {
+            let drained = async {
+                for session in &closed {
+                    session.drained().await;
+                }
+            };
             // A server that does not take it finds out by itself.
-            let _ = timeout(FAREWELL, session.drained()).await;
+            let _ = timeout(FAREWELL, drained).await;
+            drop(closed);
+            drop(place);
         });
     }
 
