@@ -347,7 +347,8 @@ impl Unread {
             let slot = cell.slot();
             let is_stalled =
                 since(active.get(&request)) >= STALLED || since(slot.idle_since.as_ref()) >= STALLED_STREAM;
-            let is_idle = slot.idle_since.is_some() && !slot.is_overrun();
+            // A reader that is only behind reads on before this; what it will read is not to be copied.
+            let is_idle = since(slot.idle_since.as_ref()) >= PAUSE && !slot.is_overrun();
             drop(slot);
             is_idle.then_some(Idle { id, rank, cell, is_stalled })
         });
