@@ -63,7 +63,10 @@ fn wire_and_session_do_not_panic_by_convenience() {
 
 #[test]
 fn nothing_is_left_for_later() {
-    for folder in ["src", "wire", "ledger", "relay", "interop", "probe", "cli", "link", "fuzz", "xtask"] {
+    for folder in [
+        "src", "wire", "ledger", "relay", "interop", "probe", "bench", "cli", "link", "fuzz", "xtask",
+        "examples", "benches",
+    ] {
         for path in sources(folder) {
             let text = fs::read_to_string(&path).unwrap();
             for word in [concat!("TO", "DO"), concat!("FIX", "ME")] {
