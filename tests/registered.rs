@@ -1,6 +1,8 @@
 //! Control messages and streams beyond the draft's, over real connections.
 #![cfg(feature = "net")]
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use moqingbird::session::{Config, Misuse};
 use moqingbird::{ClientOptions, Server, ServerOptions, Session, StreamFailed, Trust, Version, connect};
@@ -47,8 +49,12 @@ async fn pass(scheme: &str, version: Version) {
     assert_eq!((finished, &all[..]), (Ok(()), &b"all of it"[..]));
     assert_eq!(received.read().await, Ok(None));
 
-    let stopped = client.open_stream(STREAM).await.unwrap();
+    let mut stopped = client.open_stream(STREAM).await.unwrap();
     server.next_stream().await.unwrap().stop(7);
+    // An end that overtakes the stop would be acknowledged, and lawfully so: the stop has to be here first.
+    while stopped.write(Bytes::from_static(b"more")).await.is_ok() {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
     assert_eq!(stopped.finish().await, Err(StreamFailed::Stopped(7)));
     let reset = client.open_stream(STREAM).await.unwrap();
     let mut received = server.next_stream().await.unwrap();
