@@ -1,24 +1,27 @@
 //! `moqt announced`.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::time::Duration;
 
 use moqingbird::wire::model::{
     FullTrackName, RequestError, RequestErrorCode, SubscribeNamespace, SubscribeOptions, TrackNamespace,
 };
-use moqingbird::{IncomingRequest, NamespaceEvent, RequestFailed, ServerUrl, Session};
+use moqingbird::{IncomingRequest, NamespaceEvent, RequestFailed, ServerUrl};
 use serde_json::json;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::connection::ConnectionArgs;
+use crate::connection::{ConnectionArgs, ReconnectArgs};
 use crate::exit::{Failure, Outcome};
 use crate::groups::seconds;
+use crate::link::Link;
 use crate::logs::Verbosity;
 
 /// List the namespaces below a prefix as they come and go (SUBSCRIBE_NAMESPACE), and the tracks that are offered.
 ///
 /// A line each: `+ NAMESPACE` when one has come, `- NAMESPACE` when it has gone, `= NAMESPACE TRACK` for a track that the
-/// server offers by PUBLISH. It ends with the session, or after --wait or --count.
+/// server offers by PUBLISH. It ends after --wait or --count. If the session is lost, the list goes on with the next: what has
+/// gone meanwhile is told, what is still there is not told again.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -37,6 +40,8 @@ pub(crate) struct Args {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
+    reconnect: ReconnectArgs,
+    #[command(flatten)]
     connection: ConnectionArgs,
     #[command(flatten)]
     verbosity: Verbosity,
@@ -52,14 +57,18 @@ fn prefix(text: &str) -> Result<TrackNamespace, String> {
     TrackNamespace::from_path(text).map_err(|error| error.to_string())
 }
 
+/// How long after a session's loss the next server may take to announce what it has.
+const SETTLED: Duration = Duration::from_secs(2);
+
 pub(crate) async fn run(args: Args) -> Outcome {
     args.verbosity.start();
-    let Args { url, prefix, count, wait, json, connection, .. } = args;
-    let list = List { left: count.unwrap_or(u64::MAX), json };
+    let Args { url, prefix, count, wait, json, reconnect, connection, .. } = args;
+    let list =
+        List { left: count.unwrap_or(u64::MAX), json, present: BTreeSet::new(), unheard: BTreeSet::new() };
     connection
-        .with_session(&url, async |session| {
+        .with_link(&url, reconnect, async |link| {
             tokio::select! {
-                listed = list.run(&session, prefix) => listed,
+                listed = list.run(link, prefix) => listed,
                 () = async { sleep(wait.unwrap_or_default()).await }, if wait.is_some() => Ok(()),
             }
         })
@@ -69,6 +78,10 @@ pub(crate) async fn run(args: Args) -> Outcome {
 struct List {
     left: u64,
     json: bool,
+    /// What has come and not gone.
+    present: BTreeSet<TrackNamespace>,
+    /// Of that, what the session that has just begun has not announced.
+    unheard: BTreeSet<TrackNamespace>,
 }
 
 /// What has happened.
@@ -79,30 +92,76 @@ enum Event<'a> {
 }
 
 impl List {
-    async fn run(mut self, session: &Session, prefix: TrackNamespace) -> Result<(), Failure> {
+    async fn run(mut self, link: &mut Link, prefix: TrackNamespace) -> Result<(), Failure> {
         let shown = path(&prefix);
         let request =
             SubscribeNamespace { options: SubscribeOptions::Both, ..SubscribeNamespace::new(prefix) };
-        let subscription = session.subscribe_namespace(request).await;
+        let subscription = link.session().subscribe_namespace(request.clone()).await;
         let mut subscription = subscription.map_err(|error| refused(&shown, &error))?;
         tracing::info!("waiting for namespaces below `{shown}`");
+        let mut settled = Instant::now();
         while self.left > 0 {
-            tokio::select! {
+            let session = link.session().clone();
+            let is_over = tokio::select! {
                 event = subscription.next() => match event {
-                    Some(NamespaceEvent::Namespace(namespace)) => self.tell(Event::Came(&namespace))?,
-                    Some(NamespaceEvent::NamespaceDone(namespace)) => self.tell(Event::Gone(&namespace))?,
-                    None => break,
+                    Some(event) => self.heard(event).map(|()| false)?,
+                    None => true,
                 },
                 request = session.next_request() => match request {
-                    Some(request) => self.asked(request)?,
-                    None => break,
+                    Some(request) => self.asked(request).map(|()| false)?,
+                    None => true,
                 },
+                () = sleep_until(settled), if !self.unheard.is_empty() => self.settle().map(|()| false)?,
+                moved = link.moved() => moved.map(|()| true)?,
+            };
+            if is_over && !link.reconnects() {
+                return match session.close_reason() {
+                    Some(closed) => Err(Failure::Failed(format!("the list was cut off: {closed}"))),
+                    None => Ok(()),
+                };
+            }
+            if is_over {
+                subscription = link
+                    .again(&format!("a list of `{shown}`"), async |session, _| {
+                        session.subscribe_namespace(request.clone()).await
+                    })
+                    .await?;
+                tracing::info!("waiting for namespaces below `{shown}` again");
+                self.unheard.clone_from(&self.present);
+                settled = Instant::now() + SETTLED;
             }
         }
-        match session.close_reason() {
-            Some(closed) if self.left > 0 => Err(Failure::Failed(format!("the list was cut off: {closed}"))),
-            _ => Ok(()),
+        Ok(())
+    }
+
+    fn heard(&mut self, event: NamespaceEvent) -> Result<(), Failure> {
+        match event {
+            NamespaceEvent::Namespace(namespace) => {
+                self.unheard.remove(&namespace);
+                match self.present.insert(namespace.clone()) {
+                    true => self.tell(Event::Came(&namespace)),
+                    false => Ok(()),
+                }
+            }
+            NamespaceEvent::NamespaceDone(namespace) => {
+                self.unheard.remove(&namespace);
+                match self.present.remove(&namespace) {
+                    true => self.tell(Event::Gone(&namespace)),
+                    false => Ok(()),
+                }
+            }
         }
+    }
+
+    /// What the new session has not announced by now went while there was none.
+    fn settle(&mut self) -> Result<(), Failure> {
+        while let Some(namespace) = self.unheard.pop_first() {
+            self.present.remove(&namespace);
+            if self.left > 0 {
+                self.tell(Event::Gone(&namespace))?;
+            }
+        }
+        Ok(())
     }
 
     /// A track that the server offers is named, and not taken.

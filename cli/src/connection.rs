@@ -112,7 +112,8 @@ impl ConnectionArgs {
         self.with_link(url, once, async |link| work(link.session().clone()).await).await
     }
 
-    async fn with_link(
+    /// As [`ConnectionArgs::with_session`], with a session that is replaced when it is lost.
+    pub(crate) async fn with_link(
         &self,
         url: &ServerUrl,
         reconnect: ReconnectArgs,

@@ -1,8 +1,9 @@
 //! The session with a server, for programs that stay: one that is lost is replaced.
 
+use moqingbird::session::Misuse;
 use moqingbird::wire::model::SessionErrorCode;
-use moqingbird::{Client, ClientState, Session};
-use tokio::time::timeout;
+use moqingbird::{Backoff, Client, ClientState, RequestFailed, Session};
+use tokio::time::{sleep, timeout};
 
 use crate::connection::FAREWELL;
 use crate::exit::Failure;
@@ -59,6 +60,36 @@ impl Link {
         match self.client {
             Some(_) => self.next().await,
             None => std::future::pending().await,
+        }
+    }
+
+    /// Asks for something once more, as soon as it is possible: with growing pauses, and of each new session at once. `ask`
+    /// is told whether the session is a new one.
+    ///
+    /// # Errors
+    /// It cannot be asked for, or no other session is to be had.
+    pub(crate) async fn again<T>(
+        &mut self,
+        what: &str,
+        mut ask: impl AsyncFnMut(&Session, bool) -> Result<T, RequestFailed>,
+    ) -> Result<T, Failure> {
+        let mut backoff = Backoff::default();
+        let mut is_new = false;
+        loop {
+            match ask(&self.session, std::mem::take(&mut is_new)).await {
+                Ok(granted) => return Ok(granted),
+                Err(RequestFailed::Closed(_) | RequestFailed::Misuse(Misuse::Closed)) => {}
+                Err(RequestFailed::Misuse(misuse)) => return Err(Failure::failed(misuse)),
+                Err(error) => tracing::warn!("{what} is not to be had yet: {error}"),
+            }
+            tokio::select! {
+                () = sleep(backoff.next_delay()) => {}
+                moved = self.moved() => {
+                    moved?;
+                    backoff.reset();
+                    is_new = true;
+                }
+            }
         }
     }
 

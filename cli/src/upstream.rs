@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use moqingbird::session::Misuse;
 use moqingbird::wire::model::{Fetch, PublishOk, RequestError, RequestErrorCode, Subscribe};
-use moqingbird::{Backoff, Fetched, IncomingRequest, RequestFailed, Server, Session, Subscription};
+use moqingbird::{Fetched, IncomingRequest, RequestFailed, Server, Session, Subscription};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
@@ -74,22 +73,15 @@ impl<'a> Upstream<'a> {
 
     /// Subscribes once more, as soon as it is possible.
     pub(crate) async fn subscribe_again(&mut self, subscribe: &Subscribe) -> Result<Subscription, Failure> {
-        let mut backoff = Backoff::default();
-        loop {
-            match self.session().subscribe(subscribe.clone()).await {
-                Ok(subscription) => return Ok(subscription),
-                Err(RequestFailed::Closed(_) | RequestFailed::Misuse(Misuse::Closed)) => {}
-                Err(RequestFailed::Misuse(misuse)) => return Err(Failure::failed(misuse)),
-                Err(error) => tracing::warn!("{} is not to be had yet: {error}", subscribe.track),
+        let From::Server(link) = &mut self.from else { return std::future::pending().await };
+        let polite = &mut self.polite;
+        link.again(&subscribe.track.to_string(), async |session, is_new| {
+            if is_new {
+                polite.spawn(answer(session.clone()));
             }
-            tokio::select! {
-                () = sleep(backoff.next_delay()) => {}
-                moved = self.moved() => {
-                    moved?;
-                    backoff.reset();
-                }
-            }
-        }
+            session.subscribe(subscribe.clone()).await
+        })
+        .await
     }
 }
 

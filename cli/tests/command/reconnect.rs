@@ -59,3 +59,35 @@ async fn a_track_goes_on_when_the_relay_comes_again_and_nothing_is_missing_or_co
         }
     }
 }
+
+#[tokio::test]
+async fn a_list_goes_on_when_the_relay_comes_again_and_tells_what_has_gone_meanwhile() {
+    for (draft, scheme) in PEERS {
+        let first = relay(None).await;
+        let url = first.url(scheme);
+        let publish = async |namespace: &str| {
+            let common = ["pub", &url, namespace, "track", "--insecure", "--draft", draft];
+            let mut publisher = Running::start_with_stdin(&common);
+            publisher.said("waiting for a subscriber").await;
+            publisher
+        };
+        let stays = publish("live/a").await;
+        let mut list = Running::start(&["announced", &url, "live", "--insecure", "--draft", draft]);
+        assert_eq!(list.line().await, "+ live/a\n");
+        let goes = publish("live/b").await;
+        assert_eq!(list.line().await, "+ live/b\n");
+
+        let address = first.address;
+        stop(first).await;
+        goes.signal("TERM").await;
+        goes.end().await;
+        let second = relay(Some(address)).await;
+        assert_eq!(list.line().await, "- live/b\n", "{draft} {scheme}: what stays is not told again");
+        stays.signal("TERM").await;
+        stays.end().await;
+        assert_eq!(list.line().await, "- live/a\n");
+        list.signal("TERM").await;
+        assert_eq!(list.end().await.status, 128 + 15);
+        stop(second).await;
+    }
+}
