@@ -9,14 +9,10 @@ use crate::report::{Origin, Role, Verdict};
 use crate::{Context, names};
 
 pub(super) const CASE: Case = Case {
-    name: "announce-only",
     aliases: &["publish-namespace-only"],
-    origin: Origin::Runner,
-    revision: None,
     roles: &[Role::Client],
     limit: Duration::from_secs(4),
-    bridged: false,
-    run: |cx| Box::pin(run(cx)),
+    ..Case::new("announce-only", Origin::Runner, |cx| Box::pin(run(cx)))
 };
 
 async fn run(cx: &Context) -> Verdict {

@@ -10,14 +10,9 @@ use crate::report::{Origin, Role, Verdict};
 use crate::{Context, names};
 
 pub(super) const CASE: Case = Case {
-    name: "announce-subscribe",
     aliases: &["publish-namespace-subscribe"],
-    origin: Origin::Runner,
-    revision: None,
-    roles: &[Role::Publisher, Role::Subscriber],
     limit: Duration::from_secs(3),
-    bridged: false,
-    run: |cx| Box::pin(run(cx)),
+    ..Case::new("announce-subscribe", Origin::Runner, |cx| Box::pin(run(cx)))
 };
 
 async fn run(cx: &Context) -> Verdict {

@@ -1,7 +1,5 @@
 //! Three groups of five objects, one subgroup each, and the end of the track, with the stream count.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use moqingbird::wire::model::{Location, Subscribe};
 
@@ -10,16 +8,7 @@ use super::{Case, steps};
 use crate::Context;
 use crate::report::{Failure, Origin, Role, Verdict};
 
-pub(super) const CASE: Case = Case {
-    name: "data-subgroup-basic",
-    aliases: &[],
-    origin: Origin::Runner,
-    revision: None,
-    roles: &[Role::Publisher, Role::Subscriber],
-    limit: Duration::from_secs(10),
-    bridged: false,
-    run: |cx| Box::pin(run(cx)),
-};
+pub(super) const CASE: Case = Case::new("data-subgroup-basic", Origin::Runner, |cx| Box::pin(run(cx)));
 
 const GROUPS: u64 = 3;
 const OBJECTS: usize = 5;

@@ -11,18 +11,9 @@ use tokio::time::sleep;
 use super::{Case, steps};
 use crate::Context;
 use crate::context::{closed_failure, mismatch};
-use crate::report::{Failure, Origin, Role, Verdict};
+use crate::report::{Failure, Origin, Verdict};
 
-pub(super) const CASE: Case = Case {
-    name: "datagrams",
-    aliases: &[],
-    origin: Origin::Moqingbird,
-    revision: None,
-    roles: &[Role::Publisher, Role::Subscriber],
-    limit: Duration::from_secs(10),
-    bridged: false,
-    run: |cx| Box::pin(run(cx)),
-};
+pub(super) const CASE: Case = Case::new("datagrams", Origin::Moqingbird, |cx| Box::pin(run(cx)));
 
 /// Datagrams may be lost: enough is sent that this many arrive.
 const ENOUGH: usize = 5;

@@ -1,23 +1,12 @@
 //! A whole group of the past is fetched (FETCH) from a relay that has forwarded it.
 
-use std::time::Duration;
-
 use moqingbird::wire::model::{EndLocation, FetchRange, Location};
 
 use super::{Case, steps};
 use crate::Context;
-use crate::report::{Origin, Role, Verdict};
+use crate::report::{Origin, Verdict};
 
-pub(super) const CASE: Case = Case {
-    name: "fetch",
-    aliases: &[],
-    origin: Origin::Aiomoqt,
-    revision: None,
-    roles: &[Role::Publisher, Role::Subscriber],
-    limit: Duration::from_secs(10),
-    bridged: false,
-    run: |cx| Box::pin(run(cx)),
-};
+pub(super) const CASE: Case = Case::new("fetch", Origin::Aiomoqt, |cx| Box::pin(run(cx)));
 
 async fn run(cx: &Context) -> Verdict {
     let mut live = steps::Live::begin(cx, "fetch").await?;

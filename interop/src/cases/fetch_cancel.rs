@@ -1,25 +1,14 @@
 //! A FETCH is cancelled within its objects (FETCH_CANCEL), and the next one is served.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use moqingbird::wire::model::{EndLocation, Fetch, FetchRange, Location, RequestKind};
 
 use super::{Case, steps};
 use crate::Context;
 use crate::context::{ANSWER_LIMIT, mismatch};
-use crate::report::{Origin, Role, Verdict};
+use crate::report::{Origin, Verdict};
 
-pub(super) const CASE: Case = Case {
-    name: "fetch-cancel",
-    aliases: &[],
-    origin: Origin::Moqingbird,
-    revision: None,
-    roles: &[Role::Publisher, Role::Subscriber],
-    limit: Duration::from_secs(10),
-    bridged: false,
-    run: |cx| Box::pin(run(cx)),
-};
+pub(super) const CASE: Case = Case::new("fetch-cancel", Origin::Moqingbird, |cx| Box::pin(run(cx)));
 
 /// The objects of the group of which only the first is read.
 const OBJECTS: usize = 40;

@@ -1,7 +1,5 @@
 //! A subscription with Forward State 0 brings nothing until it is set to 1.
 
-use std::time::Duration;
-
 use moqingbird::wire::model::{RequestKind, RequestUpdate, Subscribe};
 
 use super::{Case, steps};
@@ -10,14 +8,8 @@ use crate::report::{Origin, Role, Verdict};
 use crate::{Context, names};
 
 pub(super) const CASE: Case = Case {
-    name: "forward-state",
-    aliases: &[],
-    origin: Origin::Moqingbird,
-    revision: None,
     roles: &[Role::Publisher, Role::Subscriber, Role::Subscriber],
-    limit: Duration::from_secs(10),
-    bridged: false,
-    run: |cx| Box::pin(run(cx)),
+    ..Case::new("forward-state", Origin::Moqingbird, |cx| Box::pin(run(cx)))
 };
 
 async fn run(cx: &Context) -> Verdict {

@@ -1,22 +1,11 @@
 //! A client announces that it will leave (GOAWAY with an empty URI): session and subscription survive until it does.
 
-use std::time::Duration;
-
 use super::{Case, steps};
 use crate::Context;
 use crate::context::mismatch;
-use crate::report::{Origin, Role, Verdict};
+use crate::report::{Origin, Verdict};
 
-pub(super) const CASE: Case = Case {
-    name: "goaway",
-    aliases: &[],
-    origin: Origin::Moqingbird,
-    revision: None,
-    roles: &[Role::Publisher, Role::Subscriber],
-    limit: Duration::from_secs(10),
-    bridged: false,
-    run: |cx| Box::pin(run(cx)),
-};
+pub(super) const CASE: Case = Case::new("goaway", Origin::Moqingbird, |cx| Box::pin(run(cx)));
 
 async fn run(cx: &Context) -> Verdict {
     let mut live = steps::Live::begin(cx, "goaway").await?;

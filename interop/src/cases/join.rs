@@ -1,7 +1,5 @@
 //! A second subscriber gets the group before the largest by a Relative Joining FETCH, and then what is new.
 
-use std::time::Duration;
-
 use moqingbird::wire::model::{Location, RequestKind};
 
 use super::{Case, steps};
@@ -10,14 +8,8 @@ use crate::context::ANSWER_LIMIT;
 use crate::report::{Origin, Role, Verdict};
 
 pub(super) const CASE: Case = Case {
-    name: "join",
-    aliases: &[],
-    origin: Origin::Aiomoqt,
-    revision: None,
     roles: &[Role::Publisher, Role::Subscriber, Role::Subscriber],
-    limit: Duration::from_secs(10),
-    bridged: false,
-    run: |cx| Box::pin(run(cx)),
+    ..Case::new("join", Origin::Aiomoqt, |cx| Box::pin(run(cx)))
 };
 
 async fn run(cx: &Context) -> Verdict {

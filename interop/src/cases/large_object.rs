@@ -1,24 +1,13 @@
 //! One object of 10 MB arrives whole.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use moqingbird::wire::model::Location;
 
 use super::{Case, steps};
 use crate::Context;
-use crate::report::{Origin, Role, Verdict};
+use crate::report::{Origin, Verdict};
 
-pub(super) const CASE: Case = Case {
-    name: "large-object",
-    aliases: &[],
-    origin: Origin::Moqingbird,
-    revision: None,
-    roles: &[Role::Publisher, Role::Subscriber],
-    limit: Duration::from_secs(10),
-    bridged: false,
-    run: |cx| Box::pin(run(cx)),
-};
+pub(super) const CASE: Case = Case::new("large-object", Origin::Moqingbird, |cx| Box::pin(run(cx)));
 
 const SIZE: usize = 10_000_000;
 

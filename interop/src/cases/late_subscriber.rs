@@ -1,7 +1,5 @@
 //! A late subscriber gets the whole track, each object once: the past by an Absolute Joining FETCH, the rest by SUBSCRIBE.
 
-use std::time::Duration;
-
 use moqingbird::wire::model::{Location, RequestKind};
 
 use super::{Case, steps};
@@ -10,14 +8,8 @@ use crate::context::ANSWER_LIMIT;
 use crate::report::{Origin, Role, Verdict};
 
 pub(super) const CASE: Case = Case {
-    name: "late-subscriber",
-    aliases: &[],
-    origin: Origin::Moqingbird,
-    revision: None,
     roles: &[Role::Publisher, Role::Subscriber, Role::Subscriber],
-    limit: Duration::from_secs(10),
-    bridged: false,
-    run: |cx| Box::pin(run(cx)),
+    ..Case::new("late-subscriber", Origin::Moqingbird, |cx| Box::pin(run(cx)))
 };
 
 async fn run(cx: &Context) -> Verdict {

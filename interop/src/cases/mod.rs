@@ -57,6 +57,14 @@ pub struct Case {
     pub run: Run,
 }
 
+impl Case {
+    /// One without aliases or revision, of a publisher and a subscriber of one draft, who have ten seconds.
+    const fn new(name: &'static str, origin: Origin, run: Run) -> Self {
+        let (roles, limit) = (&[Role::Publisher, Role::Subscriber], Duration::from_secs(10));
+        Self { name, aliases: &[], origin, revision: None, roles, limit, bridged: false, run }
+    }
+}
+
 /// Runs a case.
 pub type Run = for<'a> fn(&'a Context) -> Pin<Box<dyn Future<Output = Verdict> + Send + 'a>>;
 

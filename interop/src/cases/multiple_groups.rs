@@ -1,7 +1,5 @@
 //! Groups of several subgroups each, all of them, and the exact stream count.
 
-use std::time::Duration;
-
 use moqingbird::wire::model::{Location, Subscribe};
 
 use super::origin::{Origin as Publisher, numbered};
@@ -9,16 +7,7 @@ use super::{Case, steps};
 use crate::Context;
 use crate::report::{Failure, Origin, Role, Verdict};
 
-pub(super) const CASE: Case = Case {
-    name: "multiple-groups",
-    aliases: &[],
-    origin: Origin::Moqingbird,
-    revision: None,
-    roles: &[Role::Publisher, Role::Subscriber],
-    limit: Duration::from_secs(10),
-    bridged: false,
-    run: |cx| Box::pin(run(cx)),
-};
+pub(super) const CASE: Case = Case::new("multiple-groups", Origin::Moqingbird, |cx| Box::pin(run(cx)));
 
 const GROUPS: u64 = 4;
 const SUBGROUPS: u64 = 3;

@@ -1,7 +1,5 @@
 //! Whoever knows only a namespace is offered (PUBLISH) the track in it, and gets its objects.
 
-use std::time::Duration;
-
 use moqingbird::wire::model::{PublishOk, RequestError, RequestErrorCode, SubscribeOptions};
 use moqingbird::{IncomingPublish, IncomingRequest, Session};
 
@@ -11,16 +9,7 @@ use crate::Context;
 use crate::context::{ANSWER_LIMIT, closed_failure, mismatch};
 use crate::report::{Failure, Origin, Role, Verdict};
 
-pub(super) const CASE: Case = Case {
-    name: "namespace-discovery",
-    aliases: &[],
-    origin: Origin::Runner,
-    revision: None,
-    roles: &[Role::Publisher, Role::Subscriber],
-    limit: Duration::from_secs(10),
-    bridged: false,
-    run: |cx| Box::pin(run(cx)),
-};
+pub(super) const CASE: Case = Case::new("namespace-discovery", Origin::Runner, |cx| Box::pin(run(cx)));
 
 async fn run(cx: &Context) -> Verdict {
     let track = steps::fresh_track(&format!("{}/discovery", steps::NAMESPACE))?;

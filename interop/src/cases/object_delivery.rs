@@ -1,8 +1,5 @@
 //! Objects arrive as they were sent: every group, subgroup, priority, extension and payload, and then the track's end.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
-
 use bytes::Bytes;
 use moqingbird::wire::list::{KeyValue, Keys, Value};
 use moqingbird::wire::model::{
@@ -13,22 +10,15 @@ use moqingbird::{
     Delivery, IncomingRequest, Publication, PublicationError, Session, SubgroupOptions, Subscription,
     TrackInfo,
 };
+use std::collections::BTreeMap;
 
 use super::{Case, steps};
 use crate::Context;
 use crate::context::{ANSWER_LIMIT, mismatch};
 use crate::report::{Failure, Origin, Role, Verdict};
 
-pub(super) const CASE: Case = Case {
-    name: "object-delivery",
-    aliases: &[],
-    origin: Origin::Moqingbird,
-    revision: None,
-    roles: &[Role::Publisher, Role::Subscriber],
-    limit: Duration::from_secs(10),
-    bridged: true,
-    run: |cx| Box::pin(run(cx)),
-};
+pub(super) const CASE: Case =
+    Case { bridged: true, ..Case::new("object-delivery", Origin::Moqingbird, |cx| Box::pin(run(cx))) };
 
 const GROUPS: u64 = 4;
 /// The payloads of each group, one object each: none, a byte, less than a packet, more than one.

@@ -1,8 +1,6 @@
 //! A subscriber to namespaces that takes one no more (PUBLISH_NAMESPACE_CANCEL) harms neither its session nor the
 //! publisher.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use moqingbird::wire::model::{
     Message, Request, RequestError, RequestErrorCode, RequestId, RequestKind, RequestOk, Response, Setup,
@@ -17,16 +15,8 @@ use crate::context::{ANSWER_LIMIT, mismatch};
 use crate::raw::{Client, Hearer, Refused, Sayer};
 use crate::report::{Failure, NotPassed, Origin, Role, Verdict};
 
-pub(super) const CASE: Case = Case {
-    name: "publish-namespace-cancel",
-    aliases: &[],
-    origin: Origin::Moqingbird,
-    revision: None,
-    roles: &[Role::Publisher, Role::Subscriber],
-    limit: Duration::from_secs(10),
-    bridged: false,
-    run: |cx| Box::pin(run(cx)),
-};
+pub(super) const CASE: Case =
+    Case::new("publish-namespace-cancel", Origin::Moqingbird, |cx| Box::pin(run(cx)));
 
 async fn run(cx: &Context) -> Verdict {
     let track = steps::fresh_track("moqingbird/publish-namespace-cancel")?;

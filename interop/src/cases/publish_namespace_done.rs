@@ -9,14 +9,9 @@ use crate::report::{Origin, Role, Verdict};
 use crate::{Context, names};
 
 pub(super) const CASE: Case = Case {
-    name: "publish-namespace-done",
-    aliases: &[],
-    origin: Origin::Runner,
-    revision: None,
     roles: &[Role::Client],
     limit: Duration::from_secs(4),
-    bridged: false,
-    run: |cx| Box::pin(run(cx)),
+    ..Case::new("publish-namespace-done", Origin::Runner, |cx| Box::pin(run(cx)))
 };
 
 async fn run(cx: &Context) -> Verdict {

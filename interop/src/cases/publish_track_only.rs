@@ -1,7 +1,5 @@
 //! A track that nobody asked for is offered (PUBLISH), taken, and ended.
 
-use std::time::Duration;
-
 use moqingbird::wire::model::{PublishDoneCode, RequestKind};
 
 use super::origin::offer;
@@ -11,14 +9,8 @@ use crate::report::{Origin, Role, Verdict};
 use crate::{Context, names};
 
 pub(super) const CASE: Case = Case {
-    name: "publish-track-only",
-    aliases: &[],
-    origin: Origin::Runner,
-    revision: None,
     roles: &[Role::Client],
-    limit: Duration::from_secs(10),
-    bridged: false,
-    run: |cx| Box::pin(run(cx)),
+    ..Case::new("publish-track-only", Origin::Runner, |cx| Box::pin(run(cx)))
 };
 
 async fn run(cx: &Context) -> Verdict {

@@ -1,7 +1,5 @@
 //! A subscriber gets a track that was offered (PUBLISH) before it came, to its end.
 
-use std::time::Duration;
-
 use moqingbird::wire::model::Subscribe;
 
 use super::origin::Origin as Publisher;
@@ -9,16 +7,7 @@ use super::{Case, steps};
 use crate::Context;
 use crate::report::{Origin, Role, Verdict};
 
-pub(super) const CASE: Case = Case {
-    name: "publish-track-subscribe",
-    aliases: &[],
-    origin: Origin::Runner,
-    revision: None,
-    roles: &[Role::Publisher, Role::Subscriber],
-    limit: Duration::from_secs(10),
-    bridged: false,
-    run: |cx| Box::pin(run(cx)),
-};
+pub(super) const CASE: Case = Case::new("publish-track-subscribe", Origin::Runner, |cx| Box::pin(run(cx)));
 
 async fn run(cx: &Context) -> Verdict {
     let track = steps::track(steps::PUBLISHED_NAMESPACE, steps::PUBLISHED_TRACK)?;

@@ -7,14 +7,9 @@ use crate::Context;
 use crate::report::{Origin, Role, Verdict};
 
 pub(super) const CASE: Case = Case {
-    name: "setup-only",
-    aliases: &[],
-    origin: Origin::Runner,
-    revision: None,
     roles: &[Role::Client],
     limit: Duration::from_secs(2),
-    bridged: false,
-    run: |cx| Box::pin(run(cx)),
+    ..Case::new("setup-only", Origin::Runner, |cx| Box::pin(run(cx)))
 };
 
 async fn run(cx: &Context) -> Verdict {

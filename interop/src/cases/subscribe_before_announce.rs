@@ -16,14 +16,9 @@ use crate::{Context, names};
 const HEAD_START: Duration = Duration::from_millis(500);
 
 pub(super) const CASE: Case = Case {
-    name: "subscribe-before-announce",
     aliases: &["subscribe-before-publish-namespace"],
-    origin: Origin::Runner,
-    revision: None,
-    roles: &[Role::Publisher, Role::Subscriber],
     limit: Duration::from_millis(3500),
-    bridged: false,
-    run: |cx| Box::pin(run(cx)),
+    ..Case::new("subscribe-before-announce", Origin::Runner, |cx| Box::pin(run(cx)))
 };
 
 async fn run(cx: &Context) -> Verdict {

@@ -1,7 +1,5 @@
 //! Whoever subscribes to a namespace hears that it comes (NAMESPACE) and goes (NAMESPACE_DONE).
 
-use std::time::Duration;
-
 use moqingbird::NamespaceEvent;
 use moqingbird::wire::model::SubscribeOptions;
 
@@ -12,14 +10,9 @@ use crate::report::{Origin, Role, Verdict};
 use crate::{Context, names};
 
 pub(super) const CASE: Case = Case {
-    name: "subscribe-namespace-lifecycle",
-    aliases: &[],
-    origin: Origin::Runner,
     revision: Some(1),
     roles: &[Role::Subscriber, Role::Publisher],
-    limit: Duration::from_secs(10),
-    bridged: false,
-    run: |cx| Box::pin(run(cx)),
+    ..Case::new("subscribe-namespace-lifecycle", Origin::Runner, |cx| Box::pin(run(cx)))
 };
 
 async fn run(cx: &Context) -> Verdict {

@@ -1,24 +1,13 @@
 //! A subscription is changed (SUBSCRIBE_UPDATE; REQUEST_UPDATE) and goes on.
 
-use std::time::Duration;
-
 use moqingbird::wire::model::{RequestKind, RequestUpdate};
 
 use super::{Case, steps};
 use crate::context::ANSWER_LIMIT;
-use crate::report::{Origin, Role, Verdict};
+use crate::report::{Origin, Verdict};
 use crate::{Context, names};
 
-pub(super) const CASE: Case = Case {
-    name: "subscribe-update",
-    aliases: &[],
-    origin: Origin::Moqingbird,
-    revision: None,
-    roles: &[Role::Publisher, Role::Subscriber],
-    limit: Duration::from_secs(10),
-    bridged: false,
-    run: |cx| Box::pin(run(cx)),
-};
+pub(super) const CASE: Case = Case::new("subscribe-update", Origin::Moqingbird, |cx| Box::pin(run(cx)));
 
 async fn run(cx: &Context) -> Verdict {
     let mut live = steps::Live::begin(cx, "subscribe-update").await?;

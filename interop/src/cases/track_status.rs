@@ -1,25 +1,14 @@
 //! TRACK_STATUS tells the largest location of a track, and that there is no such track.
 
-use std::time::Duration;
-
 use moqingbird::RequestFailed;
 use moqingbird::wire::model::{Location, RequestKind, Subscribe};
 
 use super::{Case, steps};
 use crate::context::{ANSWER_LIMIT, mismatch, request_failure};
-use crate::report::{Origin, Role, Verdict};
+use crate::report::{Origin, Verdict};
 use crate::{Context, names};
 
-pub(super) const CASE: Case = Case {
-    name: "track-status",
-    aliases: &[],
-    origin: Origin::Moqingbird,
-    revision: None,
-    roles: &[Role::Publisher, Role::Subscriber],
-    limit: Duration::from_secs(10),
-    bridged: false,
-    run: |cx| Box::pin(run(cx)),
-};
+pub(super) const CASE: Case = Case::new("track-status", Origin::Moqingbird, |cx| Box::pin(run(cx)));
 
 async fn run(cx: &Context) -> Verdict {
     let mut live = steps::Live::begin(cx, "track-status").await?;

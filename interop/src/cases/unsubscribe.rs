@@ -1,23 +1,12 @@
 //! Whoever has left a track (UNSUBSCRIBE) may come back to it, on the same session.
 
-use std::time::Duration;
-
 use moqingbird::wire::model::Subscribe;
 
 use super::{Case, steps};
 use crate::Context;
-use crate::report::{Origin, Role, Verdict};
+use crate::report::{Origin, Verdict};
 
-pub(super) const CASE: Case = Case {
-    name: "unsubscribe",
-    aliases: &[],
-    origin: Origin::Moqingbird,
-    revision: None,
-    roles: &[Role::Publisher, Role::Subscriber],
-    limit: Duration::from_secs(10),
-    bridged: false,
-    run: |cx| Box::pin(run(cx)),
-};
+pub(super) const CASE: Case = Case::new("unsubscribe", Origin::Moqingbird, |cx| Box::pin(run(cx)));
 
 async fn run(cx: &Context) -> Verdict {
     let mut live = steps::Live::begin(cx, "unsubscribe").await?;

@@ -14,14 +14,9 @@ use crate::raw::{Client, Hearer, Refused};
 use crate::report::{Failure, Origin, Role, Verdict};
 
 pub(super) const CASE: Case = Case {
-    name: "version-mismatch",
-    aliases: &[],
-    origin: Origin::Moqingbird,
-    revision: None,
     roles: &[Role::Client, Role::Client],
     limit: Duration::from_secs(5),
-    bridged: false,
-    run: |cx| Box::pin(run(cx)),
+    ..Case::new("version-mismatch", Origin::Moqingbird, |cx| Box::pin(run(cx)))
 };
 
 /// A protocol, and a version inside SETUP, that no relay knows.
