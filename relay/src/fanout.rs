@@ -30,8 +30,17 @@ struct State {
     done: Option<(PublishDoneCode, ReasonPhrase)>,
     merge: Merge,
     lanes: HashMap<LaneKey, Lane>,
+    sources: Sources,
     /// The new group that is asked for, and the largest group then.
     outstanding: Option<(u64, Option<u64>)>,
+}
+
+/// The publishers that are poured.
+#[derive(Debug, Default)]
+struct Sources {
+    count: usize,
+    /// Nothing up to here is awaited of any: it was published before the first of them was asked.
+    past: Option<Location>,
 }
 
 /// A stream to every subscriber, and to the cache.
@@ -134,6 +143,29 @@ impl Fanout {
             self.cached.publish_datagram(&datagram);
             self.writer.datagram(datagram);
         }
+        self.tell(state, true);
+    }
+
+    /// A publisher that was this far when it was asked is to be poured: waits until the others are so far too, for they bring
+    /// what it does not any more, or until there are no others.
+    pub(crate) async fn join(&self, largest: Option<Location>) -> Source<'_> {
+        loop {
+            let went_on = self.went_on.notified();
+            if self.state().has_reached(largest) {
+                return self.join_now(largest);
+            }
+            went_on.await;
+        }
+    }
+
+    /// As [`Fanout::join`], without waiting.
+    pub(crate) fn join_now(&self, largest: Option<Location>) -> Source<'_> {
+        let sources = &mut self.state().sources;
+        if sources.count == 0 {
+            sources.past = sources.past.max(largest);
+        }
+        sources.count += 1;
+        Source(self)
     }
 
     /// Begins to take in a stream.
@@ -153,8 +185,27 @@ impl Fanout {
         Ok(())
     }
 
+    /// Tells those who wait, if the track has gone on.
+    fn tell(&self, state: MutexGuard<'_, State>, is_on: bool) {
+        drop(state);
+        if is_on {
+            self.went_on.notify_waiters();
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A publisher that is poured, for as long as this lives.
+#[derive(Debug)]
+pub(crate) struct Source<'a>(&'a Fanout);
+
+impl Drop for Source<'_> {
+    fn drop(&mut self) {
+        self.0.state().sources.count -= 1;
+        self.0.went_on.notify_waiters();
     }
 }
 
@@ -196,12 +247,15 @@ impl Feed<'_> {
     ) -> Result<bool, Malformed> {
         let mut state = self.fanout.state();
         let mut batch = Batch { cached: &self.fanout.cached, lane: None, items: Vec::new() };
+        // Whether an object is complete.
+        let mut is_on = false;
         while let Some(item) = items.peek() {
             if let Item::Object(header) = item {
                 match self.place(&mut state, &mut batch, header)? {
                     Some(at) => self.at = at,
                     None => {
                         batch.write(&mut state);
+                        self.fanout.tell(state, is_on);
                         return Ok(false);
                     }
                 }
@@ -222,15 +276,18 @@ impl Feed<'_> {
                     if part.is_empty() {
                         continue;
                     }
-                    if state.merge.payload(self.key, part.len() as u64) {
-                        self.fanout.went_on.notify_waiters();
-                    }
+                    is_on |= state.merge.payload(self.key, part.len() as u64);
                     batch.push(&mut state, *lane, Item::Payload(part));
                 }
-                item => batch.push(&mut state, *lane, item),
+                item => {
+                    // Without payload it is complete.
+                    is_on |= matches!(&item, Item::Object(header) if header.payload_length == 0);
+                    batch.push(&mut state, *lane, item);
+                }
             }
         }
         batch.write(&mut state);
+        self.fanout.tell(state, is_on);
         Ok(true)
     }
 
@@ -300,6 +357,13 @@ impl Drop for Feed<'_> {
 }
 
 impl State {
+    /// Whether the publishers at hand bring nothing more that is not behind a location.
+    fn has_reached(&self, largest: Option<Location>) -> bool {
+        self.sources.count == 0
+            || largest <= self.sources.past
+            || largest.is_none_or(|largest| self.merge.has_seen(largest))
+    }
+
     fn give_up(&mut self, cached: &CachedTrack, lanes: &[LaneKey], code: ResetCode) {
         for lane in lanes.iter().filter_map(|lane| self.lanes.remove(lane)) {
             cached.close(&lane.info, lane.cached, false);

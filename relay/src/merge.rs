@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use moqingbird::wire::model::ObjectHeader;
+use moqingbird::wire::model::{Location, ObjectHeader};
 
 use crate::ranges::Ranges;
 
@@ -107,6 +107,14 @@ impl Merge {
         let is_new = !seen.contains(object);
         seen.insert(object, object);
         is_new
+    }
+
+    /// Whether an object is complete, or of a group so old that nothing is known of it any more.
+    pub(crate) fn has_seen(&self, location: Location) -> bool {
+        match self.groups.get(&location.group) {
+            Some(group) => group.seen.contains(location.object),
+            None => self.groups.first_key_value().is_some_and(|(oldest, _)| location.group < *oldest),
+        }
     }
 
     fn group(&mut self, id: u64) -> &mut Group {

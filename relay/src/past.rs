@@ -110,7 +110,7 @@ impl Answer {
                 }
                 Step::Gap { start, end } => {
                     let gap = Range { start, end, order: self.range.order };
-                    if self.bridge(gap, &mut cursor, changed).await? {
+                    if let Some(end) = self.bridge(gap, &cursor, changed).await? {
                         cursor.pass_gap(start, end);
                     }
                 }
@@ -141,27 +141,27 @@ impl Answer {
         }
     }
 
-    /// Gets what is not known from upstream. Whether all of it has gone out; if not, more is known than before.
+    /// Gets what is not known from upstream. How far it has gone out; if it has not, more is known than before.
     async fn bridge(
         &mut self,
         gap: Range,
-        cursor: &mut Cursor,
+        cursor: &Cursor,
         changed: tokio::sync::futures::Notified<'_>,
-    ) -> Result<bool, Stop> {
+    ) -> Result<Option<EndLocation>, Stop> {
         // What is known goes out meanwhile.
         self.reply.flush().await?;
         match self.past.cached.join(gap, false, false) {
             Join::Follow(answer) => {
                 if self.follow(answer, changed).await? {
-                    return Ok(false);
+                    return Ok(None);
                 }
                 // It does not get on: perhaps its fetcher does not read.
                 match self.past.cached.join(gap, false, true) {
-                    Join::Lead(lead) => self.lead_within(lead, cursor).await,
-                    Join::Follow(_) => Ok(false),
+                    Join::Lead(lead) => self.lead_within(lead, cursor).await.map(Some),
+                    Join::Follow(_) => Ok(None),
                 }
             }
-            Join::Lead(lead) => self.lead_within(lead, cursor).await,
+            Join::Lead(lead) => self.lead_within(lead, cursor).await.map(Some),
         }
     }
 
@@ -179,11 +179,11 @@ impl Answer {
         }
     }
 
-    /// Fetches what is missing within an answer.
-    async fn lead_within(&mut self, lead: Lead, cursor: &mut Cursor) -> Result<bool, Stop> {
+    /// Fetches what is missing within an answer. How far that went.
+    async fn lead_within(&mut self, lead: Lead, cursor: &Cursor) -> Result<EndLocation, Stop> {
         let (gap, is_first) = (lead.range(), self.reply.is_unanswered());
         match self.lead(lead).await {
-            Ok(()) => Ok(true),
+            Ok(end) => Ok(end),
             // What comes first is lost to us, and nobody else has it: the rest is better than nothing.
             Err(Stop::Refused(error)) if is_first => {
                 let mut rest = *cursor;
@@ -194,14 +194,15 @@ impl Answer {
                     return Err(Stop::Refused(error));
                 }
                 self.reply.unknown(gap.end).await?;
-                Ok(true)
+                Ok(gap.end)
             }
             Err(stop) => Err(stop),
         }
     }
 
-    /// Fetches from the first upstream that grants it, into the cache and to the fetcher at once.
-    async fn lead(&mut self, mut lead: Lead) -> Result<(), Stop> {
+    /// Fetches from the first upstream that grants it, into the cache and to the fetcher at once. How far that went: an
+    /// upstream that is not so far itself grants less.
+    async fn lead(&mut self, mut lead: Lead) -> Result<EndLocation, Stop> {
         let mut refused = unknown_track();
         let Range { start, end, order } = lead.range();
         for upstream in &self.past.upstreams {
@@ -219,13 +220,15 @@ impl Answer {
                 Ok((fetched, ok, first)) => {
                     lead.granted(&ok);
                     self.reply.granted(FetchOk { group_order: None, ..ok });
-                    return self.copy(fetched, first, lead).await;
+                    let granted = lead.range().end;
+                    self.copy(fetched, first, lead).await?;
+                    return Ok(granted);
                 }
                 Err(FetchError::Rejected(rejected)) if rejected.error.code == RequestErrorCode::NoObjects => {
                     let extensions = self.past.cached.extensions();
                     self.reply.granted(FetchOk { group_order: None, end_of_track: false, end, extensions });
                     lead.nothing();
-                    return Ok(());
+                    return Ok(end);
                 }
                 Err(FetchError::Rejected(rejected)) => refused = bridge::request_error(rejected.error),
                 Err(error) => {

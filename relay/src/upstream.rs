@@ -9,6 +9,7 @@ use moqingbird::wire::stream::SubgroupItem;
 use moqingbird::{Delivery, IncomingSubgroup, SubgroupError, Subscription};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use crate::bridge;
 use crate::fanout::{Fanout, Malformed};
@@ -25,14 +26,18 @@ pub(crate) enum Poured {
 }
 
 /// Pours a subscription into a track until it has ended and all its objects have arrived, and keeps the publisher's
-/// Forward State at what `forward` says.
+/// Forward State at what `forward` says. The publishers that were there before go first, for at most as long as they may
+/// stall.
 pub(crate) async fn pour(
     fanout: &Arc<Fanout>,
     mut subscription: Subscription,
     mut forward: watch::Receiver<bool>,
     stalled_after: Duration,
 ) -> Poured {
-    let track = fanout.track();
+    let (track, largest) = (fanout.track(), subscription.largest());
+    let mut source = None;
+    let joins = timeout(stalled_after, fanout.join(largest));
+    tokio::pin!(joins);
     let mut asked_groups = fanout.asked_groups();
     let mut subgroups = JoinSet::new();
     let done = loop {
@@ -56,7 +61,10 @@ pub(crate) async fn pour(
             Some(poured) = subgroups.join_next() => if let Ok(Err(Malformed(rule))) = poured {
                 break Some((PublishDoneCode::MalformedTrack, ReasonPhrase::from(rule)));
             },
-            delivery = paced(&track, subscription.next(), stalled_after) => match delivery {
+            joined = &mut joins, if source.is_none() => {
+                source = Some(joined.unwrap_or_else(|_| fanout.join_now(largest)));
+            }
+            delivery = paced(&track, subscription.next(), stalled_after), if source.is_some() => match delivery {
                 Ok(Some(Delivery::Subgroup(subgroup))) => {
                     subgroups.spawn(pour_subgroup(subgroup, Arc::clone(fanout), stalled_after));
                 }
@@ -77,6 +85,7 @@ pub(crate) async fn pour(
     if poured != Poured::Malformed {
         while subgroups.join_next().await.is_some() {}
     }
+    drop(source);
     fanout.ended_by_publisher(done);
     poured
 }
@@ -98,7 +107,7 @@ async fn paced<T>(track: &Track, next: impl Future<Output = T>, stalled_after: D
 }
 
 async fn keep_pace(track: &Track, stalled_after: Duration) {
-    if tokio::time::timeout(stalled_after, track.ready()).await.is_err() {
+    if timeout(stalled_after, track.ready()).await.is_err() {
         track.give_up();
     }
 }

@@ -10,9 +10,11 @@
 //! The past comes first, in order. Behind it the live part comes by sequence or by arrival ([`Order`]). A stream is read
 //! when [`Merge::take_hungry`] names it, one object ahead: what waits for its turn waits in QUIC's windows, not here.
 //!
-//! What is missing is told as a [`Gap`] as soon as it is certain, or waited for long enough. IDs need not be contiguous,
-//! so a hole may be none: Prior Group ID Gap and Prior Object ID Gap tell (draft-14 §11.3, §11.4, draft-16 §11.4, §11.5),
-//! and a track whose holes have turned out empty thrice is not waited for any more.
+//! What is missing in the live part by sequence was perhaps only not sent live, or on a stream that broke off: it is asked
+//! for ([`Output::Ask`]) where that can be, and comes as the past does. What is not to be had is told as a [`Gap`] as soon as
+//! it is certain, or waited for long enough. IDs need not be contiguous, so a hole may be none: Prior Group ID Gap and Prior
+//! Object ID Gap tell (draft-14 §11.3, §11.4, draft-16 §11.4, §11.5), and a track whose holes have turned out empty thrice is
+//! not waited for any more.
 
 mod seen;
 
@@ -48,6 +50,8 @@ pub(super) enum Output<T> {
     Stop(u64),
     /// The past is not waited for any more.
     StopPast,
+    /// What is there is to be fetched: it comes as the past does.
+    Ask(Location, EndLocation),
 }
 
 /// An object that came, and what it says of the IDs before it.
@@ -82,6 +86,10 @@ pub(super) struct Merge<T> {
     /// By arrival, what the reader has had.
     seen: Seen,
     past: Past,
+    /// Whether what is missing can be asked for.
+    may_ask: bool,
+    /// By sequence, what has not come of what precedes this does not exist, or was told as a gap.
+    settled: Location,
     streams: BTreeMap<u64, Stream>,
     /// Groups that have begun and are not settled.
     groups: BTreeMap<u64, Group<T>>,
@@ -101,10 +109,23 @@ pub(super) struct Merge<T> {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Past {
-    /// It is on its way, up to this location; it has last moved then.
-    Coming { end: Location, moved: Instant },
+    /// It is on its way, up to this location; it has last moved then. Perhaps it is only a hole of the live part.
+    Coming { end: Location, moved: Instant, hole: Option<Hole> },
     /// There is no more of it.
     Over,
+}
+
+/// Something that is missing in the live part, and was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Hole {
+    /// If it is not to be had, the gap begins here: before, nobody knows that there is anything.
+    start: Location,
+    end: EndLocation,
+    /// Where the sequence goes on.
+    then: Location,
+    cause: GapCause,
+    /// Something of it has come.
+    found: bool,
 }
 
 #[derive(Debug)]
@@ -149,6 +170,8 @@ impl<T> Merge<T> {
             next: start,
             seen: Seen::new(start),
             past: Past::Over,
+            may_ask: false,
+            settled: start,
             streams: BTreeMap::new(),
             groups: BTreeMap::new(),
             hungry: BTreeSet::new(),
@@ -180,8 +203,13 @@ impl<T> Merge<T> {
             self.next = from;
         }
         let end = largest.filter(|largest| *largest >= from);
-        self.past = end.map_or(Past::Over, |end| Past::Coming { end, moved: now });
+        self.past = end.map_or(Past::Over, |end| Past::Coming { end, moved: now, hole: None });
         end.map(|_| from)
+    }
+
+    /// Whether what is missing in the live part can be asked for.
+    pub(super) const fn set_may_ask(&mut self, may_ask: bool) {
+        self.may_ask = may_ask;
     }
 
     /// What precedes this is not the reader's.
@@ -195,10 +223,11 @@ impl<T> Merge<T> {
 
     /// The next object of the past.
     pub(super) fn past_object(&mut self, now: Instant, arrived: Arrived<T>) {
-        let Past::Coming { end, .. } = self.past else { return };
-        self.past = Past::Coming { end, moved: now };
+        let Past::Coming { end, hole, .. } = self.past else { return };
+        self.past = Past::Coming { end, moved: now, hole: hole.map(|hole| Hole { found: true, ..hole }) };
         let Arrived { location, content, .. } = arrived;
-        if self.passed.is_some_and(|passed| passed <= location && passed.group == location.group)
+        if hole.is_none()
+            && self.passed.is_some_and(|passed| passed <= location && passed.group == location.group)
             && location < self.next
         {
             // There was more of the group, and its turn is over.
@@ -220,16 +249,23 @@ impl<T> Merge<T> {
 
     /// Of the past up to `end` nothing more is known.
     pub(super) fn past_unknown(&mut self, now: Instant, end: Location) {
-        if let Past::Coming { end: last, .. } = self.past {
-            self.past = Past::Coming { end: last, moved: now };
+        if let Past::Coming { end: last, hole, .. } = self.past {
+            self.past = Past::Coming { end: last, moved: now, hole };
             self.gap_to(end.min(last), GapCause::Unknown);
         }
     }
 
     /// The past is complete, or breaks off here.
     pub(super) fn past_over(&mut self, now: Instant, broken: Option<GapCause>) {
-        let Past::Coming { end, .. } = self.past else { return };
+        let Past::Coming { end, hole, .. } = self.past else { return };
         self.past = Past::Over;
+        // What waited for it is not late on that account.
+        for group in self.groups.values_mut() {
+            group.begun = now;
+        }
+        if let Some(hole) = hole {
+            return self.hole_over(hole, broken);
+        }
         let passed = self.passed.take();
         if let Some(cause) = broken {
             if let Some(passed) = passed {
@@ -241,13 +277,37 @@ impl<T> Merge<T> {
         if self.order == Order::Arrival {
             self.seen.settle(end);
         }
-        // What waited for the past is not late on that account.
-        for group in self.groups.values_mut() {
-            group.begun = now;
-        }
         if self.order == Order::Arrival {
             self.release();
         }
+    }
+
+    /// All that is to be had of a hole has come.
+    fn hole_over(&mut self, hole: Hole, broken: Option<GapCause>) {
+        // Of a group whose stream broke off, and whose rest its publisher does not have either, something is missing.
+        let is_rest = hole.cause == GapCause::Incomplete && hole.end.object.is_none();
+        let cause = match broken {
+            Some(GapCause::Declined) => Some(hole.cause),
+            None if is_rest && !hole.found => Some(hole.cause),
+            broken => broken,
+        };
+        let from = self.next.max(hole.start);
+        if let Some(cause) = cause.filter(|_| hole.end.reaches(from)) {
+            self.gap(from, hole.end, cause);
+        }
+        self.empty_holes = self.empty_holes.saturating_add(u32::from(!hole.found && !is_rest));
+        self.settled = hole.then;
+    }
+
+    /// Asks for a hole that begins where the sequence is. Whether that can be.
+    fn ask(&mut self, now: Instant, hole: Hole) -> bool {
+        if !self.may_ask || self.empty_holes >= SPARSE {
+            return false;
+        }
+        let end = Location::new(hole.end.group, hole.end.object.unwrap_or(u64::MAX));
+        self.past = Past::Coming { end, moved: now, hole: Some(hole) };
+        self.out.push_back(Output::Ask(self.next, hole.end));
+        true
     }
 
     /// By arrival, what waited for the past waits no longer.
@@ -299,7 +359,7 @@ impl<T> Merge<T> {
     fn arrived(&mut self, now: Instant, stream: Option<u64>, arrived: Arrived<T>) {
         let Arrived { location, prior_groups, prior_objects, content } = arrived;
         // Behind the end of a fetch that is still coming, or else what was never asked for.
-        let early = matches!(self.past, Past::Coming { end, .. } if location <= end);
+        let early = matches!(self.past, Past::Coming { end, hole: None, .. } if location <= end);
         match self.order {
             Order::Arrival if self.past == Past::Over => {
                 if self.seen.add(location)
@@ -338,7 +398,10 @@ impl<T> Merge<T> {
         match how {
             Closed::Finished { end_of_group: true } => group.end = group.end.max(last),
             Closed::Finished { .. } => {}
-            Closed::Broken(cause) if self.order == Order::Sequence => group.broken = Some(cause),
+            Closed::Broken(cause) if self.order == Order::Sequence => {
+                group.broken = Some(cause);
+                self.settled = self.settled.min(behind_last);
+            }
             Closed::Broken(cause) => self.gap(behind_last, EndLocation { group: id, object: None }, cause),
         }
         if self.order == Order::Arrival && self.past == Past::Over && group_is_done(&self.groups, id) {
@@ -445,16 +508,19 @@ impl<T> Merge<T> {
     /// Gives the next object of the current group, if its turn has come, or leaves the group when it is done.
     fn within(&mut self, now: Instant, current: u64, later: Option<Instant>) -> bool {
         let (next, sparse, over) = (self.next, self.empty_holes >= SPARSE, self.over);
+        let settled = self.settled;
         let crowded = self.loose > MAX_LOOSE;
         let Some(group) = self.groups.get_mut(&current) else { return false };
         let Some((&object, held)) = group.held.first_key_value() else {
             return match group.open {
-                0 => self.leave_if_done(current, later),
+                0 => self.leave_if_done(now, current, later),
                 _ => false,
             };
         };
         if object > next.object {
-            let explained = object.saturating_sub(held.prior_objects) <= next.object;
+            let explained = object.saturating_sub(held.prior_objects) <= next.object
+                || Location::new(current, object) <= settled;
+            let on_stream = held.stream.is_some();
             let heads = group.held.values().filter(|held| held.stream.is_some()).count();
             let since = *group.waiting.get_or_insert(now);
             if !explained {
@@ -468,8 +534,16 @@ impl<T> Merge<T> {
                     return false;
                 }
                 let cause = group.broken.unwrap_or(GapCause::NotReceived);
+                let end = EndLocation { group: current, object: Some(object - 1) };
+                let then = Location::new(current, object);
+                if on_stream
+                    && is_recoverable(cause)
+                    && self.ask(now, Hole { start: next, end, then, cause, found: false })
+                {
+                    return true;
+                }
                 self.empty_holes = self.empty_holes.saturating_add(1);
-                self.gap(next, EndLocation { group: current, object: Some(object - 1) }, cause);
+                self.gap(next, end, cause);
             }
         }
         self.deliver(current, object);
@@ -492,11 +566,16 @@ impl<T> Merge<T> {
     }
 
     /// The current group has no open stream and nothing held.
-    fn leave_if_done(&mut self, current: u64, later: Option<Instant>) -> bool {
+    fn leave_if_done(&mut self, now: Instant, current: u64, later: Option<Instant>) -> bool {
         let Some(group) = self.groups.get(&current) else { return false };
-        let ended = group.end.is_some_and(|end| end < self.next.object);
+        let then = Location::new(current.saturating_add(1), 0);
+        let ended = group.end.is_some_and(|end| end < self.next.object) || self.settled >= then;
         if let Some(cause) = group.broken.filter(|_| !ended) {
-            self.gap(self.next, EndLocation { group: current, object: None }, cause);
+            let (start, end) = (self.next, EndLocation { group: current, object: None });
+            if is_recoverable(cause) && self.ask(now, Hole { start, end, then, cause, found: false }) {
+                return true;
+            }
+            self.gap(start, end, cause);
         } else if !ended && later.is_none() {
             return false;
         }
@@ -512,7 +591,7 @@ impl<T> Merge<T> {
         // What its first object says of the groups before.
         let prior = group.prior_groups;
         let known = group.open == 0 || !group.held.is_empty();
-        let explained = id.saturating_sub(prior) <= current;
+        let explained = id.saturating_sub(prior) <= current || Location::new(id, 0) <= self.settled;
         self.feed(id);
         let hopeless = self.over || self.empty_holes >= SPARSE || self.loose > MAX_LOOSE;
         let limit = later.map(|later| later + REORDER);
@@ -520,18 +599,23 @@ impl<T> Merge<T> {
             limit.into_iter().for_each(|limit| self.wait_until(limit));
             return false;
         }
+        if explained {
+            self.go_to(id);
+            return true;
+        }
         // Within a group it is only unknown whether there is more of it.
-        let from = match self.next.object {
-            0 => current,
-            _ => {
-                self.passed = Some(self.next);
-                current.saturating_add(1)
-            }
-        };
+        let from = if self.next.object == 0 { current } else { current.saturating_add(1) };
+        let (start, end) = (Location::new(from, 0), EndLocation { group: id - 1, object: None });
+        let (cause, then) = (GapCause::NotReceived, Location::new(id, 0));
+        if self.ask(now, Hole { start, end, then, cause, found: false }) {
+            return true;
+        }
+        if self.next.object > 0 {
+            self.passed = Some(self.next);
+        }
         if from < id && id.saturating_sub(prior) > from {
             self.empty_holes = self.empty_holes.saturating_add(1);
-            let end = EndLocation { group: id - 1, object: None };
-            self.gap(Location::new(from, 0), end, GapCause::NotReceived);
+            self.gap(start, end, cause);
         }
         self.go_to(id);
         true
@@ -622,6 +706,11 @@ impl<T> Merge<T> {
 
 fn group_is_done<T>(groups: &BTreeMap<u64, Group<T>>, id: u64) -> bool {
     groups.get(&id).is_none_or(|group| group.open == 0)
+}
+
+/// Whether what is missing for this reason may be had by asking.
+const fn is_recoverable(cause: GapCause) -> bool {
+    matches!(cause, GapCause::Incomplete | GapCause::NotReceived)
 }
 
 /// The location that follows within the group.

@@ -7,7 +7,7 @@ use moqingbird_wire::list::Value;
 use moqingbird_wire::model::{
     AuthorizationToken, DEFAULT_PRIORITY, Datagram, DatagramBody, EndLocation, Extensions, Fetch,
     FetchObject, FetchRange, FullTrackName, GroupOrder, Location, ObjectHeader, ObjectStatus, PublishDone,
-    PublishDoneCode, RangeStatus, RequestErrorCode, RequestId, ResetCode, extension,
+    PublishDoneCode, RangeStatus, RequestErrorCode, ResetCode, extension,
 };
 
 use super::merge::Arrived;
@@ -220,22 +220,20 @@ pub(super) enum Past {
     },
     Remote {
         fetched: Box<Fetched>,
-        end: Location,
+        end: Option<Location>,
     },
     Local(Held, Option<(FetchObject, Whole)>),
 }
 
 /// What of the past is to be asked for.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Ask {
-    pub(super) track: FullTrackName,
-    pub(super) subscription: RequestId,
-    /// How many groups before the largest to begin, where that is how the reader said it.
-    pub(super) groups_before: Option<u64>,
-    pub(super) from: Location,
-    pub(super) end: Location,
-    pub(super) priority: u8,
-    pub(super) authorization_tokens: Vec<AuthorizationToken>,
+    /// Ways to say it: the next where one is declined.
+    ranges: Vec<FetchRange>,
+    /// What the answer has to reach: what it does not reach the publisher does not have.
+    end: Option<Location>,
+    priority: u8,
+    authorization_tokens: Vec<AuthorizationToken>,
 }
 
 /// The next of the past.
@@ -250,23 +248,43 @@ pub(super) enum PastItem {
 }
 
 impl Past {
-    pub(super) fn new(
+    /// The past from one location to another, by a Joining FETCH, and where the publisher has none, by its range.
+    /// `groups_before`: how many groups before the largest to begin, where that is how the reader said it.
+    pub(super) fn joining(
         session: Session,
         subscription: &Subscription,
-        ask: (Option<u64>, Location, Location),
+        (groups_before, from, end): (Option<u64>, Location, Location),
         options: &ReadOptions,
     ) -> Self {
-        let (groups_before, from, end) = ask;
-        let ask = Ask {
-            track: subscription.track().clone(),
-            subscription: subscription.id(),
-            groups_before,
-            from,
-            end,
-            priority: options.priority,
-            authorization_tokens: options.authorization_tokens.clone(),
+        let (track, id) = (subscription.track().clone(), subscription.id());
+        let joining = match groups_before {
+            Some(groups_before) => FetchRange::RelativeJoining { subscription: id, groups_before },
+            None => FetchRange::AbsoluteJoining { subscription: id, start_group: from.group },
         };
-        Self::Unasked { session, ask }
+        let last = EndLocation { group: end.group, object: Some(end.object) };
+        let standalone = FetchRange::Standalone { track, start: from, end: last };
+        Self::unasked(session, vec![joining, standalone], Some(end), options)
+    }
+
+    /// A hole of the live part. One that ends with a group may end wherever that does.
+    pub(super) fn hole(
+        session: Session,
+        track: FullTrackName,
+        (start, end): (Location, EndLocation),
+        options: &ReadOptions,
+    ) -> Self {
+        let last = end.object.map(|object| Location::new(end.group, object));
+        Self::unasked(session, vec![FetchRange::Standalone { track, start, end }], last, options)
+    }
+
+    fn unasked(
+        session: Session,
+        ranges: Vec<FetchRange>,
+        end: Option<Location>,
+        options: &ReadOptions,
+    ) -> Self {
+        let (priority, authorization_tokens) = (options.priority, options.authorization_tokens.clone());
+        Self::Unasked { session, ask: Ask { ranges, end, priority, authorization_tokens } }
     }
 
     pub(super) const fn local(held: Held) -> Self {
@@ -292,20 +310,13 @@ impl Past {
     }
 }
 
-/// Asks for the past by a Joining FETCH, and where the publisher has none, by its range.
+/// Asks for the past, in one way or another.
 async fn asked(session: &Session, ask: Ask) -> Result<Fetched, PastItem> {
-    let Ask { track, subscription, groups_before, from, end, priority, authorization_tokens } = ask;
-    let joining = match groups_before {
-        Some(groups_before) => FetchRange::RelativeJoining { subscription, groups_before },
-        None => FetchRange::AbsoluteJoining { subscription, start_group: from.group },
-    };
-    let end = EndLocation { group: end.group, object: Some(end.object) };
-    let standalone = FetchRange::Standalone { track, start: from, end };
-    for range in [joining, standalone] {
+    for range in ask.ranges {
         let fetch = Fetch {
-            subscriber_priority: priority,
+            subscriber_priority: ask.priority,
             group_order: Some(GroupOrder::Ascending),
-            authorization_tokens: authorization_tokens.clone(),
+            authorization_tokens: ask.authorization_tokens.clone(),
             ..Fetch::new(range)
         };
         match session.fetch(fetch).await {
@@ -322,7 +333,7 @@ async fn asked(session: &Session, ask: Ask) -> Result<Fetched, PastItem> {
     Err(PastItem::Over(Some(GapCause::Declined)))
 }
 
-async fn remote(mut fetched: Box<Fetched>, end: Location) -> (Option<Past>, PastItem) {
+async fn remote(mut fetched: Box<Fetched>, end: Option<Location>) -> (Option<Past>, PastItem) {
     loop {
         let item = match fetched.next().await {
             Ok(Some(FetchDelivery::Object(object))) => {
@@ -333,8 +344,7 @@ async fn remote(mut fetched: Box<Fetched>, end: Location) -> (Option<Past>, Past
             }
             Ok(Some(_)) => continue,
             Ok(None) => {
-                // What the publisher's answer does not reach it does not have.
-                let short = fetched.try_ok().is_some_and(|ok| !ok.end.reaches(end));
+                let short = end.zip(fetched.try_ok()).is_some_and(|(end, ok)| !ok.end.reaches(end));
                 return (None, PastItem::Over(short.then_some(GapCause::Unknown)));
             }
             Err(FetchError::Closed(_)) => return (None, PastItem::Lost),

@@ -235,6 +235,17 @@ impl TrackSubscription {
                         reading.past = None;
                     }
                 }
+                Some(Output::Ask(start, end)) => {
+                    // Without a session, the next one is asked for this and for what follows.
+                    let max_object = self.options.max_object;
+                    if let Phase::Reading(reading) = &mut self.phase
+                        && let Place::Session(session) = &reading.place
+                    {
+                        let (session, track) = (session.clone(), self.name.clone());
+                        let hole = Past::hole(session, track, (start, end), &self.options);
+                        reading.past = Some(hole.next(max_object).boxed());
+                    }
+                }
                 None => break None,
             }
         };
@@ -345,6 +356,7 @@ impl TrackSubscription {
     fn begin(&mut self, Opened { place, live, largest }: Opened) {
         let now = self.now();
         self.largest = largest;
+        self.merge.set_may_ask(matches!(place, Place::Session(_)));
         let first = !std::mem::replace(&mut self.begun, true);
         if first {
             self.merge.begin_at(first_location(self.options.start, largest));
@@ -355,9 +367,12 @@ impl TrackSubscription {
         };
         let past =
             self.merge.resume(now, largest).zip(largest).and_then(|(from, end)| match (&place, &live) {
-                (Place::Session(session), Live::Remote(subscription)) => {
-                    Some(Past::new(session.clone(), subscription, (groups_before, from, end), &self.options))
-                }
+                (Place::Session(session), Live::Remote(subscription)) => Some(Past::joining(
+                    session.clone(),
+                    subscription,
+                    (groups_before, from, end),
+                    &self.options,
+                )),
                 (Place::Local(track), _) => {
                     let last = EndLocation { group: end.group, object: Some(end.object) };
                     let Some(held) = track.held(from, last, GroupOrder::Ascending) else {

@@ -26,7 +26,7 @@ fn drain(merge: &mut Merge<()>, now: Instant) -> Vec<Result<(u64, u64), Gap>> {
         .filter_map(|output| match output {
             Output::Object(location, ()) => Some(Ok((location.group, location.object))),
             Output::Gap(gap) => Some(Err(gap)),
-            Output::Stop(_) | Output::StopPast => None,
+            Output::Stop(_) | Output::StopPast | Output::Ask(..) => None,
         })
         .collect()
 }
@@ -118,6 +118,81 @@ fn what_does_not_come_is_a_gap_once_it_was_waited_for() {
     assert_eq!(merge.deadline(), Some(ms(0) + REORDER));
     let gap = Gap { start: at(0, 0), end: to(0, Some(2)), cause: GapCause::NotReceived };
     assert_eq!(drain(&mut merge, ms(250)), [Err(gap), Ok((0, 3))]);
+}
+
+/// What is to be fetched now.
+fn asked(merge: &mut Merge<()>, now: Instant) -> Option<(Location, EndLocation)> {
+    match merge.next(now) {
+        Some(Output::Ask(start, end)) => Some((start, end)),
+        Some(other) => panic!("{other:?}"),
+        None => None,
+    }
+}
+
+fn asker() -> Merge<()> {
+    let mut merge = Merge::new(Order::Sequence, None);
+    merge.set_may_ask(true);
+    merge
+}
+
+#[test]
+fn what_does_not_come_is_asked_for_and_what_came_meanwhile_is_not_lost() {
+    let mut merge = asker();
+    merge.opened(ms(0), 0, 0);
+    assert_eq!(asked(&mut merge, ms(0)), None);
+    merge.object(ms(0), 0, arrived(0, 4));
+    assert_eq!(asked(&mut merge, ms(0)), None);
+    assert_eq!(asked(&mut merge, ms(250)), Some((at(0, 0), to(0, Some(3)))));
+    // Something of it comes on a stream meanwhile.
+    merge.datagram(ms(251), arrived(0, 2));
+    merge.past_object(ms(252), arrived(0, 1));
+    assert_eq!(drain(&mut merge, ms(252)), [Ok((0, 1))]);
+    merge.past_over(ms(253), None);
+    assert_eq!(drain(&mut merge, ms(253)), [Ok((0, 2)), Ok((0, 4))]);
+}
+
+#[test]
+fn the_rest_of_a_broken_stream_is_asked_for() {
+    let mut merge = asker();
+    merge.opened(ms(0), 0, 0);
+    drain(&mut merge, ms(0));
+    merge.object(ms(0), 0, arrived(0, 0));
+    merge.closed(0, Closed::Broken(GapCause::Incomplete));
+    assert_eq!(merge.next(ms(0)), Some(Output::Object(at(0, 0), ())));
+    assert_eq!(asked(&mut merge, ms(0)), Some((at(0, 1), to(0, None))));
+    merge.past_object(ms(1), arrived(0, 1));
+    merge.past_over(ms(1), None);
+    assert_eq!(drain(&mut merge, ms(1)), [Ok((0, 1))]);
+    merge.datagram(ms(1), arrived(1, 0));
+    assert_eq!(drain(&mut merge, ms(1)), [Ok((1, 0))]);
+}
+
+#[test]
+fn groups_that_do_not_come_are_asked_for() {
+    let mut merge = asker();
+    merge.begin_at(at(2, 0));
+    assert_eq!(merge.resume(ms(0), Some(at(2, 5))), Some(at(2, 0)));
+    merge.past_over(ms(0), None);
+    merge.opened(ms(0), 0, 4);
+    merge.object(ms(0), 0, arrived(4, 0));
+    assert_eq!(asked(&mut merge, ms(0)), None);
+    assert_eq!(asked(&mut merge, ms(250)), Some((at(2, 6), to(3, None))));
+    merge.past_object(ms(251), arrived(3, 0));
+    merge.past_over(ms(251), None);
+    assert_eq!(drain(&mut merge, ms(251)), [Ok((3, 0)), Ok((4, 0))]);
+}
+
+#[test]
+fn what_was_asked_for_in_vain_is_a_gap_of_the_first_cause() {
+    let mut merge = asker();
+    merge.opened(ms(0), 0, 0);
+    drain(&mut merge, ms(0));
+    merge.object(ms(0), 0, arrived(0, 3));
+    assert_eq!(asked(&mut merge, ms(0)), None);
+    assert!(asked(&mut merge, ms(250)).is_some());
+    merge.past_over(ms(260), Some(GapCause::Declined));
+    let gap = Gap { start: at(0, 0), end: to(0, Some(2)), cause: GapCause::NotReceived };
+    assert_eq!(drain(&mut merge, ms(260)), [Err(gap), Ok((0, 3))]);
 }
 
 #[test]
@@ -268,11 +343,12 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 impl World {
-    fn new(order: Order, max_latency: Option<Duration>, history: u64, back: u64) -> Self {
+    fn new(order: Order, max_latency: Option<Duration>, may_ask: bool, (history, back): (u64, u64)) -> Self {
         let published: Vec<_> = (0..history).map(|number| at(number / 2, number % 2)).collect();
         let largest = published.last().copied();
         let start = at(largest.map_or(0, |largest| largest.group.saturating_sub(back)), 0);
         let mut merge = Merge::new(order, max_latency);
+        merge.set_may_ask(may_ask);
         merge.begin_at(start);
         let mut world = Self {
             merge,
@@ -430,6 +506,12 @@ impl World {
                     self.closed.retain(|sent| sent.number != number);
                 }
                 Output::StopPast => self.past = None,
+                Output::Ask(start, end) => {
+                    let mut asked: Vec<_> = self.published.clone();
+                    asked.retain(|it| start <= *it && end.reaches(*it));
+                    asked.sort_unstable();
+                    self.past = Some(asked.into());
+                }
             }
         }
         let hungry = self.merge.take_hungry();
@@ -492,12 +574,13 @@ proptest! {
     fn every_object_comes_once_or_is_told_as_a_gap(
         sequence in any::<bool>(),
         latency in prop::option::of(0..500u64),
+        may_ask in any::<bool>(),
         history in 0..8u64,
         back in 0..3u64,
         steps in prop::collection::vec(step(), 0..150),
     ) {
         let order = if sequence { Order::Sequence } else { Order::Arrival };
-        let mut world = World::new(order, latency.map(Duration::from_millis), history, back);
+        let mut world = World::new(order, latency.map(Duration::from_millis), may_ask, (history, back));
         for step in steps {
             world.step(step);
         }
