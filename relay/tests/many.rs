@@ -21,6 +21,8 @@ in_every_pair! {
     what_only_one_of_two_publishers_has_arrives_too;
     an_object_whose_publisher_dies_in_its_middle_is_completed_by_the_other;
     a_publisher_that_comes_later_is_asked_for_what_is_wanted;
+    a_publisher_that_comes_in_mid_group_is_heard_when_the_first_is_so_far;
+    a_publisher_that_comes_in_mid_group_is_heard_when_the_first_is_lost;
     after_its_end_a_namespace_is_not_asked_any_more;
     another_payload_of_an_object_makes_the_track_malformed;
     another_priority_of_an_object_makes_the_track_malformed;
@@ -136,6 +138,41 @@ async fn a_publisher_that_comes_later_is_asked_for_what_is_wanted(world: World) 
     write_group(&publication, 4, "on").await;
     let mut subgroup = next_subgroup(&mut subscription).await;
     expect(&mut subgroup, 0, "on").await;
+}
+
+/// A publisher that has published the first of a group, another that says that it has published two of it and then sends
+/// the third, and the subscriber's stream, of which the first object has been read.
+async fn late(world: &World) -> (Session, SubgroupSender, Subscription, IncomingSubgroup) {
+    let (first, subscriber) = (world.publisher().await, world.subscriber().await);
+    std::mem::forget(announce(&first).await);
+    let (publication, mut subscription) = connected(&first, &subscriber).await;
+    let mut early = open(&publication, options(0)).await;
+    write(&mut early, 0, "a").await;
+    let mut subgroup = next_subgroup(&mut subscription).await;
+    expect(&mut subgroup, 0, "a").await;
+    let second = world.publisher().await;
+    std::mem::forget(announce(&second).await);
+    let info = TrackInfo { largest: Some(Location::new(0, 1)), ..TrackInfo::default() };
+    let publication = next_subscribe(&second).await.accept(info).unwrap();
+    let mut late = open(&publication, options(0)).await;
+    write(&mut late, 2, "c").await;
+    std::mem::forget((second, subscriber, publication, late));
+    (first, early, subscription, subgroup)
+}
+
+async fn a_publisher_that_comes_in_mid_group_is_heard_when_the_first_is_so_far(world: World) {
+    let (_first, mut early, _subscription, mut subgroup) = late(&world).await;
+    write(&mut early, 1, "b").await;
+    expect(&mut subgroup, 1, "b").await;
+    expect(&mut subgroup, 2, "c").await;
+}
+
+async fn a_publisher_that_comes_in_mid_group_is_heard_when_the_first_is_lost(world: World) {
+    let (first, _early, mut subscription, mut subgroup) = late(&world).await;
+    first.close(SessionErrorCode::NoError, "");
+    assert!(soon("the end", subgroup.next_object()).await.is_err());
+    let mut subgroup = next_subgroup(&mut subscription).await;
+    expect(&mut subgroup, 2, "c").await;
 }
 
 async fn after_its_end_a_namespace_is_not_asked_any_more(world: World) {

@@ -23,6 +23,7 @@ in_every_pair! {
     a_range_beyond_the_largest_object_ends_there;
     what_the_relay_does_not_hold_is_fetched_from_the_publisher;
     what_the_relay_holds_in_part_is_fetched_from_the_publisher;
+    what_one_publisher_does_not_have_yet_is_fetched_from_the_other;
     a_hole_halts_the_answer_until_the_publisher_has_filled_it;
     a_hole_that_the_publisher_does_not_fill_resets_the_answer;
     fetches_of_one_range_at_a_time_are_one_upstream;
@@ -198,6 +199,36 @@ async fn what_the_relay_holds_in_part_is_fetched_from_the_publisher(world: World
     assert_eq!(tokio::join!(answers, asks).1, whole);
     // Now the relay has all of it.
     assert_eq!(all(&mut fetch(&world.subscriber().await, groups(2, 4)).await).await, whole);
+}
+
+async fn what_one_publisher_does_not_have_yet_is_fetched_from_the_other(world: World) {
+    let (first, subscriber) = (world.publisher().await, world.subscriber().await);
+    let _announced = announce(&first).await;
+    let (_publication, _subscription) = connected(&first, &subscriber).await;
+    let second = world.publisher().await;
+    let _announced = announce(&second).await;
+    let info = TrackInfo { largest: Some(Location::new(3, 3)), ..TrackInfo::default() };
+    let _publication = next_subscribe(&second).await.accept(info).unwrap();
+    let other = world.subscriber().await;
+    while soon("TRACK_STATUS", other.track_status(subscribe())).await.unwrap().largest.is_none() {}
+
+    let serves = async {
+        let mut sender = next_fetch(&first).await.accept(fetch_ok(3, Some(1))).unwrap();
+        write(&mut sender, 3, 0, b"3/0").await;
+        write(&mut sender, 3, 1, b"3/1").await;
+        soon("the end", sender.finish()).await.unwrap();
+        let again = next_fetch(&first).await;
+        assert_eq!(again.start(), Location::new(3, 2));
+        let reason = "nothing has been published there yet";
+        again.reject(RequestError::new(RequestErrorCode::InvalidRange, reason));
+        let mut sender = next_fetch(&second).await.accept(fetch_ok(3, Some(3))).unwrap();
+        write(&mut sender, 3, 2, b"3/2").await;
+        write(&mut sender, 3, 3, b"3/3").await;
+        soon("the end", sender.finish()).await.unwrap();
+    };
+    let fetches = async { all(&mut fetch(&other, groups(3, 3)).await).await };
+    let ((), objects) = tokio::join!(serves, fetches);
+    assert_eq!(objects, expected(&[(3, 0), (3, 1), (3, 2), (3, 3)]));
 }
 
 async fn a_hole_halts_the_answer_until_the_publisher_has_filled_it(world: World) {

@@ -103,15 +103,18 @@ async fn serve(settings: &Settings) -> Outcome {
     };
     announce(&server, http)?;
     let mut running = pin!(relay.run(&server));
+    let mut linked = pin!(links::keep(&relay, links, &client));
     tokio::select! {
         () = &mut running => {}
-        () = links::keep(&relay, links, &client) => {}
+        () = &mut linked => {}
         () = certificate::keep(&server, &options.certificate, keys.as_deref(), reload) => {}
         _ = signals.end() => {}
     }
     tokio::select! {
         // Newcomers are still answered: that the relay ends.
         () = &mut running => {}
+        // Those who move to a relay that is linked to this one get there what they are still missing of here.
+        () = &mut linked => {}
         () = relay.drain(settings.redirect.as_deref().unwrap_or_default(), drain_time(settings)) => {}
         _ = signals.end() => {}
     }

@@ -24,6 +24,41 @@ async fn lines_come(subscriber: &mut Running, lines: std::ops::Range<usize>) {
     }
 }
 
+/// Moves a publisher of 500 lines a second and its subscribers, over either transport, in either draft.
+#[tokio::test]
+async fn a_relay_that_ends_sends_everybody_to_another_and_no_line_is_missing_or_comes_twice() {
+    const LINES: usize = 3_000;
+    let other = Relay::start(&[]).await;
+    let url = other.url("moqt");
+    let linked = ["--upstream", &url, "--announce", &url, "--link-insecure", "--redirect", &url, "-v"];
+    let mut relay = Relay::start(&linked).await;
+    relay.running.said("linked to a relay").await;
+    let track = ["live/cam", "track", "--insecure"];
+    let at = relay.url("moqt");
+    let pace = ["pub", &at, "--group-size", "25", "--rate", "500"];
+    let mut publisher = Running::start_with_stdin(&[&pace, &track[..]].concat());
+    publisher.said("offered").await;
+    let mut subscribers = Vec::new();
+    for (draft, scheme) in PEERS.into_iter().chain([("16", "moqt")]) {
+        let args = ["sub", &relay.url(scheme), "--draft", draft];
+        let mut subscriber = Running::start(&[&args, &track[..]].concat());
+        subscriber.said("subscribed to").await;
+        subscribers.push(subscriber);
+    }
+    publisher.feed(lines(0..LINES));
+    lines_come(&mut subscribers[0], 0..LINES / 5).await;
+    relay.running.signal("TERM").await;
+    lines_come(&mut subscribers[0], LINES / 5..LINES).await;
+    for (number, subscriber) in subscribers.into_iter().enumerate() {
+        let ended = subscriber.end().await;
+        let missing = if number == 0 { String::new() } else { lines(0..LINES) };
+        assert!(ended.out == missing, "{number}: {}", ended.err);
+        assert_eq!(ended.status, 0, "{number}: {}", ended.err);
+    }
+    assert_eq!(publisher.end().await.status, 0);
+    assert_eq!(relay.running.end().await.status, 0);
+}
+
 fn lines(lines: std::ops::Range<usize>) -> String {
     lines.map(|line| format!("line {line}\n")).collect()
 }
