@@ -7,6 +7,7 @@ use std::time::Duration;
 use moqingbird_wire::Version;
 use tokio::time::{Instant, timeout_at};
 
+use super::config::Limits;
 use super::connect_error::{ConnectError, ConnectFailure};
 use super::tls::{self, ClientCertificate, ClientKey, Rule, SeenCertificate, Trust, Verifier};
 use super::web::UpgradeError;
@@ -254,7 +255,7 @@ impl<'a> Plan<'a> {
                     .map_err(|error| ConnectFailure::upgrade(error, self.options.timeout))?
                     .into()
             }
-            _ => quic::Quic::new(connection, connection_id, Some(endpoint), config::CONNECTION_WINDOW).into(),
+            _ => quic::Quic::new(connection, connection_id, Some(endpoint), Limits::default()).into(),
         };
         let answered = connection.protocol();
         match negotiate::agreed(answered.as_deref(), &self.versions) {
@@ -313,7 +314,7 @@ impl Attempt {
         let tls = tls::client(&self.protocols, verifier.clone(), self.key.as_deref()).map_err(tls_failure)?;
         let mut config = quinn::ClientConfig::new(tls);
         config
-            .transport_config(config::transport(self.congestion))
+            .transport_config(config::transport(self.congestion, Limits::default()))
             .initial_dst_cid_provider(Arc::new(move || id));
 
         let endpoint = config::endpoint(unspecified(address), self.socket_buffer, None)

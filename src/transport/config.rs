@@ -9,6 +9,7 @@ use quinn::{IdleTimeout, TransportConfig, VarInt};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::CongestionControl;
+use super::credit::{FIRST_BIDI_STREAMS, FIRST_UNI_STREAMS};
 
 /// The default of `socket_buffer`: with the system's 208 KiB a burst on loopback loses packets, with 4 MiB none.
 pub(super) const SOCKET_BUFFER: usize = 4 * 1024 * 1024;
@@ -23,7 +24,7 @@ pub(super) const CONNECTION_WINDOW: u32 = 16 * 1024 * 1024;
 /// its end, so quinn's 100 would stall a session whose reader is briefly behind.
 pub(super) const UNI_STREAMS: u32 = 10_000;
 /// Requests of newer drafts are bidirectional streams, a request each.
-const BIDI_STREAMS: u32 = 1_000;
+pub(super) const BIDI_STREAMS: u32 = 1_000;
 /// Unread datagrams beyond this push the oldest out.
 const DATAGRAMS_RECEIVED: usize = 1024 * 1024;
 /// Datagrams exist to be timely: a short queue, whose senders wait.
@@ -40,39 +41,37 @@ pub(super) const WAITING_BYTES: u64 = 64 * 1024;
 /// What is held of all of them together.
 pub(super) const ALL_WAITING_BYTES: u64 = 16 * 1024 * 1024;
 
+/// What the peer of a connection may do.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// How many data streams it may have open.
+    pub(super) max_streams: u32,
+    /// How many bytes it may send that nobody has read.
+    pub(super) max_unread_bytes: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { max_streams: UNI_STREAMS, max_unread_bytes: CONNECTION_WINDOW }
+    }
+}
+
 /// quinn's settings.
-pub(super) fn transport(congestion: CongestionControl) -> Arc<TransportConfig> {
-    Arc::new(base(congestion))
-}
-
-/// A server's, with limits of its own for each client.
-pub(super) fn server_transport(
-    congestion: CongestionControl,
-    max_streams: u32,
-    max_unread_bytes: u32,
-) -> Arc<TransportConfig> {
-    let mut config = base(congestion);
-    config
-        .max_concurrent_uni_streams(max_streams.into())
-        .receive_window(max_unread_bytes.into())
-        .stream_receive_window(STREAM_WINDOW.min(max_unread_bytes).into());
-    Arc::new(config)
-}
-
-fn base(congestion: CongestionControl) -> TransportConfig {
+pub(super) fn transport(congestion: CongestionControl, limits: Limits) -> Arc<TransportConfig> {
+    let Limits { max_streams, max_unread_bytes } = limits;
     let mut config = TransportConfig::default();
     config
-        .stream_receive_window(STREAM_WINDOW.into())
-        .receive_window(CONNECTION_WINDOW.into())
+        .stream_receive_window(STREAM_WINDOW.min(max_unread_bytes).into())
+        .receive_window(max_unread_bytes.into())
         .send_window(CONNECTION_WINDOW.into())
-        .max_concurrent_uni_streams(UNI_STREAMS.into())
-        .max_concurrent_bidi_streams(BIDI_STREAMS.into())
+        .max_concurrent_uni_streams(FIRST_UNI_STREAMS.min(max_streams).into())
+        .max_concurrent_bidi_streams(FIRST_BIDI_STREAMS.into())
         .datagram_receive_buffer_size(Some(DATAGRAMS_RECEIVED))
         .datagram_send_buffer_size(DATAGRAMS_UNSENT)
         .max_idle_timeout(Some(idle_timeout()))
         .keep_alive_interval(Some(KEEP_ALIVE))
         .congestion_controller_factory(congestion.factory());
-    config
+    Arc::new(config)
 }
 
 fn idle_timeout() -> IdleTimeout {

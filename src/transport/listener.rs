@@ -12,6 +12,7 @@ use std::time::Duration;
 use moqingbird_wire::Version;
 use tokio::time::{Instant, timeout_at};
 
+use super::config::Limits;
 use super::tls::{self, CertificateError, CertificateHash, ClientCertificates, Reloading, ServerCertificate};
 use super::web::UpgradeError;
 use super::{CongestionControl, Connection, Lost, config, negotiate, quic, web};
@@ -37,7 +38,8 @@ pub struct ServerOptions {
     /// The size asked of the system for each socket's buffer in each direction, in bytes; 4 MiB by default. The system may
     /// grant less.
     pub socket_buffer: usize,
-    /// How many data streams each client may have open at a time; 10,000 by default.
+    /// How many data streams each client may have open at a time; 10,000 by default. Memory is set aside for every stream that
+    /// is permitted, so a client is permitted 128 at first, and more as it opens some.
     pub max_streams: u32,
     /// How many bytes of each client are held that nobody has read yet; 16 MiB by default. It is also the most that a
     /// client sends within one round trip.
@@ -71,7 +73,7 @@ pub(crate) struct Listener {
     certificate: Arc<Reloading>,
     versions: Arc<[Version]>,
     handshake_timeout: Duration,
-    receive_window: u32,
+    limits: Limits,
 }
 
 impl Listener {
@@ -85,11 +87,8 @@ impl Listener {
         let tls = tls::server(&protocols, certificate.clone(), clients)
             .map_err(|error| BindError::Tls(error.to_string()))?;
         let mut config = quinn::ServerConfig::with_crypto(tls);
-        config.transport_config(config::server_transport(
-            options.congestion,
-            options.max_streams,
-            options.max_unread_bytes,
-        ));
+        let limits = Limits { max_streams: options.max_streams, max_unread_bytes: options.max_unread_bytes };
+        config.transport_config(config::transport(options.congestion, limits));
         config
             .max_incoming(options.max_waiting)
             .incoming_buffer_size(config::WAITING_BYTES)
@@ -108,8 +107,7 @@ impl Listener {
             return Err(BindError::NoAddress);
         }
         let (versions, handshake_timeout) = (versions.into(), options.handshake_timeout);
-        let receive_window = options.max_unread_bytes;
-        Ok(Self { endpoints, addresses, certificate, versions, handshake_timeout, receive_window })
+        Ok(Self { endpoints, addresses, certificate, versions, handshake_timeout, limits })
     }
 
     /// Shows newcomers another certificate. Connections that there are keep the old one.
@@ -149,7 +147,7 @@ impl Listener {
             incoming,
             versions: self.versions.clone(),
             deadline: received + self.handshake_timeout,
-            receive_window: self.receive_window,
+            limits: self.limits,
         })
     }
 
@@ -184,7 +182,7 @@ pub(crate) struct Incoming {
     incoming: quinn::Incoming,
     versions: Arc<[Version]>,
     deadline: Instant,
-    receive_window: u32,
+    limits: Limits,
 }
 
 /// A client whose handshake is done, and the draft to speak with it.
@@ -241,14 +239,14 @@ impl Incoming {
         let remote = connection.remote_address();
         match quic::alpn(&connection) {
             Some(name) if name == web::ALPN => {
-                upgrade(connection, connection_id, &self.versions, remote, self.receive_window).await
+                upgrade(connection, connection_id, &self.versions, remote, self.limits).await
             }
             name => {
                 // rustls agrees only on a name of our list.
                 let version = name.as_deref().and_then(|name| negotiate::agreed(Some(name), &self.versions));
                 let version =
                     version.ok_or(AcceptFailure::NoCommonVersion { offered: name.into_iter().collect() })?;
-                let connection = quic::Quic::new(connection, connection_id, None, self.receive_window).into();
+                let connection = quic::Quic::new(connection, connection_id, None, self.limits).into();
                 Ok(Accepted { connection, version, path: None, authority: None, remote })
             }
         }
@@ -261,7 +259,7 @@ async fn upgrade(
     connection_id: String,
     versions: &[Version],
     remote: SocketAddr,
-    receive_window: u32,
+    limits: Limits,
 ) -> Result<Accepted, AcceptFailure> {
     let request = web::receive(connection).await.map_err(AcceptFailure::WebTransport)?;
     let Some((version, answer)) = negotiate::choose(request.offered(), versions) else {
@@ -274,8 +272,7 @@ async fn upgrade(
         return Err(AcceptFailure::NoCommonVersion { offered });
     };
     let (path, authority) = (Some(request.path()), Some(request.authority()));
-    let web =
-        request.accept(answer, connection_id, receive_window).await.map_err(AcceptFailure::WebTransport)?;
+    let web = request.accept(answer, connection_id, limits).await.map_err(AcceptFailure::WebTransport)?;
     Ok(Accepted { connection: web.into(), version, path, authority, remote })
 }
 

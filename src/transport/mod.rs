@@ -16,6 +16,7 @@ mod config;
 mod congestion;
 mod connect_error;
 mod contract;
+mod credit;
 mod dispatch;
 mod listener;
 mod mem;

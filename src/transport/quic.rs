@@ -8,9 +8,11 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use quinn::{ConnectionError, ReadError, SendDatagramError, StoppedError, VarInt, WriteError};
 
+use super::config::Limits;
 use super::contract::{
     CANCELLED, DatagramError, Ended, Lost, RecvHalf, SendHalf, StreamError, Transport, TransportKind, Written,
 };
+use super::credit::Credits;
 
 /// The session code for a peer without datagrams: PROTOCOL_VIOLATION (draft-14 §3.4, draft-16 §3.4).
 const PROTOCOL_VIOLATION: u32 = 0x3;
@@ -28,7 +30,8 @@ struct Inner {
     connection_id: String,
     /// A client's own endpoint, which carries this connection alone.
     endpoint: Option<quinn::Endpoint>,
-    receive_window: u32,
+    limits: Limits,
+    credits: Credits,
 }
 
 impl Quic {
@@ -37,9 +40,10 @@ impl Quic {
         connection: quinn::Connection,
         connection_id: String,
         endpoint: Option<quinn::Endpoint>,
-        receive_window: u32,
+        limits: Limits,
     ) -> Self {
-        Self { inner: Arc::new(Inner { connection, connection_id, endpoint, receive_window }) }
+        let credits = Credits::new(limits);
+        Self { inner: Arc::new(Inner { connection, connection_id, endpoint, limits, credits }) }
     }
 
     fn connection(&self) -> &quinn::Connection {
@@ -61,11 +65,14 @@ impl Transport for Quic {
     }
 
     async fn accept_uni(&self) -> Result<Recv, Lost> {
-        Ok(Recv::new(self.connection().accept_uni().await?))
+        let recv = self.connection().accept_uni().await?;
+        self.inner.credits.used_uni(self.connection());
+        Ok(Recv::new(recv))
     }
 
     async fn accept_bi(&self) -> Result<(Send, Recv), Lost> {
         let (send, recv) = self.connection().accept_bi().await?;
+        self.inner.credits.used_bidi(self.connection());
         Ok((Send::new(send), Recv::new(recv)))
     }
 
@@ -115,7 +122,7 @@ impl Transport for Quic {
     }
 
     fn receive_window(&self) -> usize {
-        self.inner.receive_window as usize
+        self.inner.limits.max_unread_bytes as usize
     }
 
     fn peer_certificate(&self) -> Option<Bytes> {

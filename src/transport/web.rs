@@ -19,10 +19,11 @@ use web_transport_quinn::{
     ClientError, ConnectError, ReadError, ServerError, Session, SessionError, WebTransportError, WriteError,
 };
 
-use super::config;
+use super::config::Limits;
 use super::contract::{
     CANCELLED, DatagramError, Ended, Lost, RecvHalf, SendHalf, StreamError, Transport, TransportKind, Written,
 };
+use super::credit::Credits;
 
 /// HTTP/3's ALPN.
 pub(super) const ALPN: &str = web_transport_quinn::ALPN;
@@ -43,7 +44,8 @@ struct Inner {
     connection_id: String,
     /// A client's own endpoint, which carries this connection alone.
     endpoint: Option<quinn::Endpoint>,
-    receive_window: u32,
+    limits: Limits,
+    credits: Credits,
     closed_here: AtomicBool,
 }
 
@@ -63,7 +65,7 @@ pub(super) async fn connect(
             None => error.into(),
         }
     })?;
-    Ok(Web::new(session, connection_id, Some(endpoint), config::CONNECTION_WINDOW))
+    Ok(Web::new(session, connection_id, Some(endpoint), Limits::default()))
 }
 
 /// Waits for the CONNECT request of a fresh HTTP/3 connection.
@@ -103,12 +105,12 @@ impl Request {
         self,
         protocol: Option<&str>,
         connection_id: String,
-        receive_window: u32,
+        limits: Limits,
     ) -> Result<Web, UpgradeError> {
         let mut response = ConnectResponse::OK;
         response.protocol = protocol.map(ToOwned::to_owned);
         let session = self.request.respond(response).await?;
-        Ok(Web::new(session, connection_id, None, receive_window))
+        Ok(Web::new(session, connection_id, None, limits))
     }
 
     /// Answers 400 and waits until the client has gone, since closing at once would overtake the answer. The caller bounds
@@ -116,7 +118,7 @@ impl Request {
     pub(super) async fn refuse(self) -> Result<(), UpgradeError> {
         let response = ConnectResponse::new(StatusCode::BAD_REQUEST);
         // Through `Web`, whose drop closes the connection: the crate's own background task would hold it open.
-        let refused = Web::new(self.request.respond(response).await?, String::new(), None, 0);
+        let refused = Web::new(self.request.respond(response).await?, String::new(), None, Limits::default());
         refused.closed().await;
         Ok(())
     }
@@ -127,10 +129,11 @@ impl Web {
         session: Session,
         connection_id: String,
         endpoint: Option<quinn::Endpoint>,
-        receive_window: u32,
+        limits: Limits,
     ) -> Self {
         let closed_here = AtomicBool::new(false);
-        Self { inner: Arc::new(Inner { session, connection_id, endpoint, receive_window, closed_here }) }
+        let credits = Credits::new(limits);
+        Self { inner: Arc::new(Inner { session, connection_id, endpoint, limits, credits, closed_here }) }
     }
 
     fn session(&self) -> &Session {
@@ -233,11 +236,13 @@ impl Transport for Web {
 
     async fn accept_uni(&self) -> Result<Recv, Lost> {
         let stream = self.session().accept_uni().await.map_err(|error| self.inner.why(&error))?;
+        self.inner.credits.used_uni(quinn_connection(self.session()));
         Ok(self.recv(stream))
     }
 
     async fn accept_bi(&self) -> Result<(Send, Recv), Lost> {
         let (send, recv) = self.session().accept_bi().await.map_err(|error| self.inner.why(&error))?;
+        self.inner.credits.used_bidi(quinn_connection(self.session()));
         Ok((self.send(send), self.recv(recv)))
     }
 
@@ -300,7 +305,7 @@ impl Transport for Web {
     }
 
     fn receive_window(&self) -> usize {
-        self.inner.receive_window as usize
+        self.inner.limits.max_unread_bytes as usize
     }
 
     fn peer_certificate(&self) -> Option<Bytes> {

@@ -4,6 +4,7 @@ use std::net::UdpSocket;
 use std::sync::Arc;
 
 use super::super::client::connect_at;
+use super::super::config::Limits;
 use super::*;
 
 #[tokio::test]
@@ -142,7 +143,12 @@ async fn silence_ends_a_connection_and_is_no_orderly_close() {
                 let url = url_of(&listener, kind);
                 web::connect(connection, url.as_url(), &[], String::new(), endpoint).await.unwrap().into()
             } else {
-                Connection::from(quic::Quic::new(connection, String::new(), Some(endpoint), 0))
+                Connection::from(quic::Quic::new(
+                    connection,
+                    String::new(),
+                    Some(endpoint),
+                    Limits::default(),
+                ))
             }
         };
         let accept = async { listener.accept().await.unwrap().handshake().await };
