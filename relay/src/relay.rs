@@ -65,8 +65,10 @@ impl Relay {
                         }
                     };
                     let relay = self.clone();
+                    // What a handshake needs is not kept for the session.
+                    let accepted = Box::pin(incoming.accept());
                     sessions.spawn(async move {
-                        let accepted = incoming.accept().await;
+                        let accepted = accepted.await;
                         ticket.established();
                         match accepted {
                             Ok(session) => relay.serve(session).await,

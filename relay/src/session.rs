@@ -190,27 +190,44 @@ fn subscribe(
         new_group: asked.new_group_request,
         path: links::path(&asked.authorization_tokens),
     });
-    async move {
+    in_stages(async move {
         let answer = tokio::select! {
             answer = answered => answer,
-            () = incoming.cancelled() => return,
-            () = until.over() => return incoming.reject(expired()),
+            () = incoming.cancelled() => return None,
+            () = until.over() => {
+                incoming.reject(expired());
+                return None;
+            }
         };
         match answer {
             Ok(Answer::Attached(fanout, reader, left)) => {
                 if is_past(incoming.request().filter, reader.largest()) {
                     let reason = "the range has been published already: use FETCH";
-                    return incoming.reject(RequestError::new(RequestErrorCode::InvalidRange, reason));
+                    incoming.reject(RequestError::new(RequestErrorCode::InvalidRange, reason));
+                    return None;
                 }
                 let extensions =
                     bridge::track_extensions(fanout.extensions(), session.version().draft().rules());
                 let info = TrackInfo { largest: reader.largest(), extensions, ..TrackInfo::default() };
-                if let Ok(publication) = incoming.accept(info) {
-                    until.limit(entry.copy(until.tell(publication), &fanout, reader, left)).await;
-                }
+                let publication = incoming.accept(info).ok()?;
+                return Some(until.limit(entry.copy(until.tell(publication), fanout, reader, left)));
             }
             Ok(Answer::Rejected(error)) => incoming.reject(error),
             _ => incoming.reject(RequestError::new(RequestErrorCode::InternalError, "the relay stops")),
+        }
+        None
+    })
+}
+
+/// Waits for what follows from a request, and does that. What was needed for the first is not kept for the second, which
+/// may last for days.
+fn in_stages<F: Future<Output = ()>>(
+    first: impl Future<Output = Option<F>> + Send,
+) -> impl Future<Output = ()> {
+    let first = Box::pin(first);
+    async move {
+        if let Some(second) = first.await {
+            second.await;
         }
     }
 }
@@ -227,30 +244,31 @@ fn is_past(filter: Option<SubscriptionFilter>, largest: Option<Location>) -> boo
 
 impl Entry {
     /// Copies a track to a subscriber, until either is at its end or the subscriber is to be left.
-    async fn copy(
-        &self,
+    fn copy(
+        self,
         publication: moqingbird::Publication,
-        fanout: &Fanout,
+        fanout: Arc<Fanout>,
         reader: Reader,
         left: oneshot::Receiver<()>,
-    ) {
-        let (shared, request) = (&self.shared, self.request);
-        let tell = |told| match told {
-            Told::Forward(forward) => shared.input(Input::Forward { request, forward }),
+    ) -> impl Future<Output = ()> {
+        let mut options = ServeOptions::default();
+        options.max_subgroups = self.shared.options.max_subgroups;
+        options.too_far_behind_after = self.shared.options.too_far_behind_after;
+        let track = fanout.track();
+        let tell = move |told| match told {
+            Told::Forward(forward) => self.shared.input(Input::Forward { request: self.request, forward }),
             Told::NewGroup(group) => fanout.ask_for_group(group),
             _ => {}
         };
-        let mut options = ServeOptions::default();
-        options.max_subgroups = shared.options.max_subgroups;
-        options.too_far_behind_after = shared.options.too_far_behind_after;
-        let track = fanout.track();
-        tokio::select! {
-            served = track::serve_with(publication, &track, reader, options, tell) => {
-                if let Err(error) = served {
+        // Dropped with the future, `tell` ends the request in the core.
+        let served = Box::pin(track::serve_with(publication, &track, reader, options, tell));
+        async move {
+            tokio::select! {
+                served = served => if let Err(error) = served {
                     tracing::debug!(%error, "the subscriber left before it had everything");
-                }
+                },
+                _ = left => {}
             }
-            _ = left => {}
         }
     }
 }
@@ -267,33 +285,37 @@ fn publish(
     let (track, path) = (asked.track.clone(), links::path(&asked.authorization_tokens));
     let held = Held::Publish { answer, track: track.clone(), largest, extensions };
     let entry = enter(&shared, held, |request| Input::Publish { peer, request, track, path });
-    async move {
+    in_stages(async move {
         match answered.await {
             Ok(Answer::Taken(fanout, mut forward)) => {
                 let ok = PublishOk { forward: *forward.borrow_and_update(), ..PublishOk::default() };
-                if let Ok(subscription) = incoming.accept(ok) {
-                    until.limit(entry.pour(&fanout, subscription, forward)).await;
-                }
+                let subscription = incoming.accept(ok).ok()?;
+                return Some(until.limit(entry.pour(fanout, subscription, forward)));
             }
             Ok(Answer::Rejected(error)) => incoming.reject(error),
             _ => incoming.reject(RequestError::new(RequestErrorCode::InternalError, "the relay stops")),
         }
-    }
+        None
+    })
 }
 
 impl Entry {
-    async fn pour(
-        &self,
-        fanout: &Arc<Fanout>,
+    fn pour(
+        self,
+        fanout: Arc<Fanout>,
         subscription: moqingbird::Subscription,
         forward: watch::Receiver<bool>,
-    ) {
-        let request = self.request;
-        match upstream::pour(fanout, subscription, forward, self.shared.options.stalled_after).await {
-            Poured::Complete => self.shared.input(Input::Complete(request)),
-            Poured::Malformed => self.shared.input(Input::Malformed(request)),
-            // The entry's end tells.
-            Poured::Lost => {}
+    ) -> impl Future<Output = ()> {
+        let stalled_after = self.shared.options.stalled_after;
+        let poured = Box::pin(upstream::pour(fanout, subscription, forward, stalled_after));
+        async move {
+            let request = self.request;
+            match poured.await {
+                Poured::Complete => self.shared.input(Input::Complete(request)),
+                Poured::Malformed => self.shared.input(Input::Malformed(request)),
+                // The entry's end tells.
+                Poured::Lost => {}
+            }
         }
     }
 }
@@ -377,7 +399,7 @@ fn enter(shared: &Arc<Shared>, held: Held, input: impl FnOnce(RequestKey) -> Inp
 
 /// Subscribes at a publisher and pours what comes, until the subscription ends or this is aborted. A publisher may not
 /// see a second SUBSCRIBE of a track before the UNSUBSCRIBE of the first, so `before` ends first.
-pub(crate) async fn upstream(
+pub(crate) fn upstream(
     shared: Arc<Shared>,
     request: RequestKey,
     session: Session,
@@ -385,27 +407,30 @@ pub(crate) async fn upstream(
     fanout: Arc<Fanout>,
     forward: watch::Receiver<bool>,
     before: Vec<JoinHandle<()>>,
-) {
+) -> impl Future<Output = ()> {
     let entry = Entry { shared, request };
-    for ending in before {
-        // It was aborted: that is the error.
-        let _ = ending.await;
-    }
-    match session.subscribe(subscribe).await {
-        Ok(subscription) => {
-            fanout.describe(subscription.largest(), subscription.extensions());
-            entry.shared.input(Input::Accepted(request));
-            entry.pour(&fanout, subscription, forward).await;
+    in_stages(async move {
+        for ending in before {
+            // It was aborted: that is the error.
+            let _ = ending.await;
         }
-        Err(moqingbird::RequestFailed::Rejected(rejected)) => {
-            entry.shared.input(Input::Rejected(request, bridge::request_error(rejected.error)));
+        match session.subscribe(subscribe).await {
+            Ok(subscription) => {
+                fanout.describe(subscription.largest(), subscription.extensions());
+                entry.shared.input(Input::Accepted(request));
+                return Some(entry.pour(fanout, subscription, forward));
+            }
+            Err(moqingbird::RequestFailed::Rejected(rejected)) => {
+                entry.shared.input(Input::Rejected(request, bridge::request_error(rejected.error)));
+            }
+            Err(error) => tracing::debug!(%error, "no upstream subscription"),
         }
-        Err(error) => tracing::debug!(%error, "no upstream subscription"),
-    }
+        None
+    })
 }
 
 /// Offers a track to a peer that subscribed to its namespace, and serves it if the peer takes it.
-pub(crate) async fn offer(
+pub(crate) fn offer(
     shared: Arc<Shared>,
     request: RequestKey,
     session: Session,
@@ -413,18 +438,21 @@ pub(crate) async fn offer(
     fanout: Arc<Fanout>,
     left: oneshot::Receiver<()>,
     until: Until,
-) {
+) -> impl Future<Output = ()> {
     let entry = Entry { shared, request };
-    let extensions: TrackExtensions =
-        bridge::track_extensions(publish.extensions.clone(), session.version().draft().rules());
-    match session.publish(moqingbird::wire::model::Publish { extensions, ..publish }).await {
-        // The peer may have subscribed by itself meanwhile, or the track may be gone.
-        Ok(publication) if entry.shared.serves(request) => {
-            let reader = fanout.track().reader(publication.filter());
-            entry.shared.input(Input::Forward { request, forward: publication.forward() });
-            until.limit(entry.copy(until.tell(publication), &fanout, reader, left)).await;
+    in_stages(async move {
+        let extensions: TrackExtensions =
+            bridge::track_extensions(publish.extensions.clone(), session.version().draft().rules());
+        match session.publish(moqingbird::wire::model::Publish { extensions, ..publish }).await {
+            // The peer may have subscribed by itself meanwhile, or the track may be gone.
+            Ok(publication) if entry.shared.serves(request) => {
+                let reader = fanout.track().reader(publication.filter());
+                entry.shared.input(Input::Forward { request, forward: publication.forward() });
+                return Some(until.limit(entry.copy(until.tell(publication), fanout, reader, left)));
+            }
+            Ok(_) => {}
+            Err(error) => tracing::debug!(%error, "an offered track is not taken"),
         }
-        Ok(_) => {}
-        Err(error) => tracing::debug!(%error, "an offered track is not taken"),
-    }
+        None
+    })
 }

@@ -29,7 +29,7 @@ pub(crate) enum Poured {
 /// Forward State at what `forward` says. The publishers that were there before go first, for at most as long as they may
 /// stall.
 pub(crate) async fn pour(
-    fanout: &Arc<Fanout>,
+    fanout: Arc<Fanout>,
     mut subscription: Subscription,
     mut forward: watch::Receiver<bool>,
     stalled_after: Duration,
@@ -47,14 +47,14 @@ pub(crate) async fn pour(
                 // Without a sender the route is gone.
                 let Ok(()) = changed else { return Poured::Lost };
                 let update = RequestUpdate { forward: Some(*forward.borrow_and_update()), ..RequestUpdate::default() };
-                if let Err(error) = subscription.update(update).await {
+                if let Err(error) = Box::pin(subscription.update(update)).await {
                     tracing::debug!(track = %subscription.track(), %error, "the publisher's forward state stays");
                 }
             }
             Ok(()) = asked_groups.changed() => {
                 let new_group_request = *asked_groups.borrow_and_update();
                 let update = RequestUpdate { new_group_request, ..RequestUpdate::default() };
-                if let Err(error) = subscription.update(update).await {
+                if let Err(error) = Box::pin(subscription.update(update)).await {
                     tracing::debug!(track = %subscription.track(), %error, "no new group");
                 }
             }
@@ -66,7 +66,7 @@ pub(crate) async fn pour(
             }
             delivery = paced(&track, subscription.next(), stalled_after), if source.is_some() => match delivery {
                 Ok(Some(Delivery::Subgroup(subgroup))) => {
-                    subgroups.spawn(pour_subgroup(subgroup, Arc::clone(fanout), stalled_after));
+                    subgroups.spawn(pour_subgroup(subgroup, Arc::clone(&fanout), stalled_after));
                 }
                 Ok(Some(Delivery::Datagram(datagram))) => fanout.datagram(datagram),
                 Ok(Some(_)) => {}

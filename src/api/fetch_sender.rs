@@ -7,12 +7,11 @@ use moqingbird_wire::model::{
     DEFAULT_PRIORITY, FetchItem, FetchObject, Location, ObjectStatus, RangeStatus, ResetCode,
 };
 use moqingbird_wire::stream::FetchWriter;
-use tokio::sync::watch;
 
 use super::PublicationError;
 use super::sent::{Pending, SentStream, check_length};
-use super::session::{self, Granted, Leave, OwnedRequest};
-use crate::driver::{End, Status};
+use super::session::{Granted, Leave, OwnedRequest};
+use crate::driver::{End, Standing};
 use crate::session::{Misuse, OpenedFetch};
 use crate::transport::SendStream;
 
@@ -26,7 +25,7 @@ pub struct FetchSender {
     stream: Option<SentStream>,
     // Behind the stream, which is settled before the session may be closed.
     owned: OwnedRequest,
-    status: watch::Receiver<Status>,
+    standing: Standing,
     writer: FetchWriter,
     pending: Pending,
     /// That of the first object, by which the stream is placed.
@@ -38,12 +37,13 @@ impl FetchSender {
         owned.leave_by(Leave::Cancel);
         let mut writer = FetchWriter::new(owned.shared().draft, owned.id);
         let pending = Pending::opening(writer.opening()?);
-        Ok(Self { stream: None, owned, status: listening.status, writer, pending, priority: None })
+        let standing = listening.into_standing();
+        Ok(Self { stream: None, owned, standing, writer, pending, priority: None })
     }
 
     /// Waits until the peer has cancelled the FETCH, or the session is over.
     pub async fn cancelled(&self) {
-        session::ended(&self.status).await;
+        self.standing.ended().await;
     }
 
     /// Writes an object. Waits while the peer does not read.
@@ -183,8 +183,8 @@ impl FetchSender {
     }
 
     fn gone(&self) -> PublicationError {
-        match &self.status.borrow().end {
-            Some(End::Closed(closed)) => PublicationError::Closed(closed.clone()),
+        match self.standing.end() {
+            Some(End::Closed(closed)) => PublicationError::Closed(closed),
             _ => match self.owned.shared().close_reason() {
                 Some(closed) => PublicationError::Closed(closed),
                 None => PublicationError::Cancelled,

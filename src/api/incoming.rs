@@ -10,7 +10,7 @@ use moqingbird_wire::model::{
     Response, Subscribe, SubscribeNamespace, SubscribeOk, TrackAlias, TrackExtensions,
 };
 
-use super::session::{self, Granted, Leave, OwnedRequest};
+use super::session::{Granted, Leave, OwnedRequest};
 use super::{
     FetchSender, Handle, NamespaceSubscriber, PeerNamespace, Publication, PublicationError, Subscription,
 };
@@ -121,7 +121,7 @@ impl Unanswered {
 
     async fn cancelled(&self) {
         if let Some(granted) = &self.granted {
-            session::ended(&granted.listening.status).await;
+            granted.listening.standing.ended().await;
         }
     }
 }

@@ -24,6 +24,7 @@ pub use incoming::{
 pub use namespace::{
     NamespaceEvent, NamespaceSubscriber, NamespaceSubscription, PeerNamespace, PublishedNamespace,
 };
+pub(crate) use publication::Heard;
 pub use publication::Publication;
 pub use registered::{IncomingStream, OutgoingStream, StreamFailed};
 pub use sender::{SubgroupOptions, SubgroupSender};

@@ -1,23 +1,22 @@
 //! Namespaces: announced, heard of, and told.
 
 use moqingbird_wire::model::{RequestError, TrackNamespace};
-use tokio::sync::watch;
 
-use super::session::{self, Granted, Leave, OwnedRequest};
-use crate::driver::{Change, End, Listening, Note, Status};
+use super::session::{Granted, Leave, OwnedRequest};
+use crate::driver::{Change, End, Listening, Note, Standing};
 use crate::session::Misuse;
 
 /// A namespace that we have announced. Dropping it withdraws it (PUBLISH_NAMESPACE_DONE).
 #[derive(Debug)]
 pub struct PublishedNamespace {
     owned: OwnedRequest,
-    status: watch::Receiver<Status>,
+    standing: Standing,
     namespace: TrackNamespace,
 }
 
 impl PublishedNamespace {
     pub(super) fn new(Granted { owned, listening }: Granted, namespace: TrackNamespace) -> Self {
-        Self { owned, status: listening.status, namespace }
+        Self { owned, standing: listening.into_standing(), namespace }
     }
 
     /// The namespace.
@@ -27,7 +26,7 @@ impl PublishedNamespace {
 
     /// Waits until the peer takes the namespace no more, and says why; `None` if the session ended instead.
     pub async fn revoked(&mut self) -> Option<RequestError> {
-        match session::ended(&self.status).await {
+        match self.standing.ended().await {
             End::Revoked(error) => {
                 self.owned.leave_by(Leave::Silently);
                 Some(error)
@@ -73,20 +72,16 @@ impl NamespaceSubscription {
     pub async fn next(&mut self) -> Option<NamespaceEvent> {
         loop {
             if self.ended {
-                return self.listening.changes.take().map(Into::into);
+                return self.listening.namespaces().take().map(Into::into);
             }
-            let changes = self.listening.changes.clone();
-            tokio::select! {
-                biased;
-                change = changes.next() => return Some(change.into()),
-                note = self.listening.note() => match note {
-                    Some(Note::Rejected(_)) => {
-                        self.owned.leave_by(Leave::Silently);
-                        self.ended = true;
-                    }
-                    Some(_) => {}
-                    None => self.ended = true,
-                },
+            match self.listening.namespace_or_note().await {
+                Ok(change) => return Some(change.into()),
+                Err(Some(Note::Rejected(_))) => {
+                    self.owned.leave_by(Leave::Silently);
+                    self.ended = true;
+                }
+                Err(Some(_)) => {}
+                Err(None) => self.ended = true,
             }
         }
     }
@@ -103,14 +98,14 @@ impl From<Change> for NamespaceEvent {
 #[derive(Debug)]
 pub struct PeerNamespace {
     owned: OwnedRequest,
-    status: watch::Receiver<Status>,
+    standing: Standing,
     namespace: TrackNamespace,
     taken: bool,
 }
 
 impl PeerNamespace {
     pub(super) fn new(Granted { owned, listening }: Granted, namespace: TrackNamespace) -> Self {
-        Self { owned, status: listening.status, namespace, taken: true }
+        Self { owned, standing: listening.into_standing(), namespace, taken: true }
     }
 
     /// The namespace.
@@ -120,7 +115,7 @@ impl PeerNamespace {
 
     /// Waits until the peer withdraws the namespace, or the session ends.
     pub async fn withdrawn(&self) {
-        session::ended(&self.status).await;
+        self.standing.ended().await;
     }
 
     /// Tells the peer that we take the namespace no more, and why.
@@ -147,13 +142,13 @@ impl Drop for PeerNamespace {
 #[derive(Debug)]
 pub struct NamespaceSubscriber {
     owned: OwnedRequest,
-    status: watch::Receiver<Status>,
+    standing: Standing,
     prefix: TrackNamespace,
 }
 
 impl NamespaceSubscriber {
     pub(super) fn new(Granted { owned, listening }: Granted, prefix: TrackNamespace) -> Self {
-        Self { owned, status: listening.status, prefix }
+        Self { owned, standing: listening.into_standing(), prefix }
     }
 
     /// The prefix.
@@ -179,6 +174,6 @@ impl NamespaceSubscriber {
 
     /// Waits until the peer does not listen any more.
     pub async fn cancelled(&self) {
-        session::ended(&self.status).await;
+        self.standing.ended().await;
     }
 }

@@ -3,16 +3,16 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use bytes::Bytes;
 use moqingbird_wire::model::{
     Datagram, DatagramBody, FullTrackName, Location, ObjectStatus, PublishDoneCode, ReasonPhrase, Subscribe,
     SubscriptionFilter,
 };
-use tokio::sync::watch;
 
 use super::sent::Unsettled;
-use super::session::{self, Granted, Leave, OwnedRequest};
+use super::session::{Granted, Leave, OwnedRequest};
 use super::{PublicationError, SubgroupOptions, SubgroupSender};
-use crate::driver::{End, Listening, Status};
+use crate::driver::{End, Standing, Status};
 use crate::session::Misuse;
 use crate::transport::DatagramError;
 
@@ -22,7 +22,7 @@ use crate::transport::DatagramError;
 #[derive(Debug)]
 pub struct Publication {
     pub(super) owned: OwnedRequest,
-    status: watch::Receiver<Status>,
+    standing: Standing,
     track: FullTrackName,
     subscribe: Option<Subscribe>,
     /// How many requests for a new group have been told.
@@ -33,14 +33,25 @@ pub struct Publication {
     pub(super) end: Arc<OnceLock<Location>>,
 }
 
+/// What a subscriber does that concerns how it is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Heard {
+    /// It has left, or the session is over.
+    Cancelled,
+    /// It wants no objects.
+    Paused,
+    /// It would like a new group, from this one on.
+    NewGroup(u64),
+}
+
 impl Publication {
     pub(super) fn new(granted: Granted, track: FullTrackName, subscribe: Option<Subscribe>) -> Self {
-        let Granted { mut owned, listening: Listening { status, .. } } = granted;
+        let Granted { mut owned, listening } = granted;
         owned.leave_by(Leave::FINISH);
         let unsettled = Arc::default();
         Self {
             owned,
-            status,
+            standing: listening.into_standing(),
             track,
             subscribe,
             new_groups_told: AtomicU64::new(0),
@@ -61,26 +72,22 @@ impl Publication {
 
     /// Whether the subscriber wants objects now. While it does not, none may be sent.
     pub fn forward(&self) -> bool {
-        self.status.borrow().forward
+        self.standing.look(|status| status.forward)
     }
 
     /// Waits until the subscriber wants objects; or has left, or the session is over.
     pub async fn forwarding(&self) {
-        let mut status = self.status.clone();
-        // It fails only when the session's driver is gone.
-        let _ = status.wait_for(|status| status.forward || status.end.is_some()).await;
+        self.standing.wait(|status| (status.forward || status.end.is_some()).then_some(())).await;
     }
 
     /// Waits until the subscriber wants no objects; or has left, or the session is over.
     pub async fn paused(&self) {
-        let mut status = self.status.clone();
-        // It fails only when the session's driver is gone.
-        let _ = status.wait_for(|status| !status.forward || status.end.is_some()).await;
+        self.standing.wait(|status| (!status.forward || status.end.is_some()).then_some(())).await;
     }
 
     /// The subscriber's priority: 0 is served first, 255 last.
     pub fn subscriber_priority(&self) -> u8 {
-        self.status.borrow().priority
+        self.standing.look(|status| status.priority)
     }
 
     /// Whether one track may be sent to the subscriber by streams and by datagrams.
@@ -92,24 +99,37 @@ impl Publication {
     /// (NEW_GROUP_REQUEST, draft-16 §9.2.2.9). Only of tracks with dynamic groups. Of several requests that nobody has
     /// waited for the last is told. `None`: the subscriber has left, or the session is over.
     pub async fn new_group_requested(&self) -> Option<u64> {
-        let mut status = self.status.clone();
-        let told = &self.new_groups_told;
-        let asked = status
-            .wait_for(|status| status.end.is_some() || status.new_group.0 > told.load(Ordering::Relaxed))
-            .await
-            .ok()?
-            .new_group;
-        (told.swap(asked.0, Ordering::Relaxed) < asked.0).then_some(asked.1)
+        let asked = self.standing.wait(|status| match self.untold_group(status) {
+            Some(group) => Some(Some(group)),
+            None => status.end.is_some().then_some(None),
+        });
+        asked.await
+    }
+
+    /// A request for a new group of which nobody was told. It is told thereby.
+    fn untold_group(&self, status: &Status) -> Option<u64> {
+        let (number, group) = status.new_group;
+        (self.new_groups_told.swap(number, Ordering::Relaxed) < number).then_some(group)
+    }
+
+    /// Waits for what the subscriber does that concerns how it is served.
+    pub(crate) async fn heard(&self) -> Heard {
+        let heard = self.standing.wait(|status| match status {
+            Status { end: Some(_), .. } => Some(Heard::Cancelled),
+            Status { forward: false, .. } => Some(Heard::Paused),
+            status => self.untold_group(status).map(Heard::NewGroup),
+        });
+        heard.await
     }
 
     /// Which objects the subscriber wants.
     pub fn filter(&self) -> Option<SubscriptionFilter> {
-        self.status.borrow().filter
+        self.standing.look(|status| status.filter)
     }
 
     /// Waits until the subscriber has left, or the session is over.
     pub async fn cancelled(&self) {
-        session::ended(&self.status).await;
+        self.standing.wait(|status| status.end.is_some().then_some(())).await;
     }
 
     /// Chooses what the subscriber is told (PUBLISH_DONE) if this is dropped.
@@ -139,6 +159,12 @@ impl Publication {
     /// The subscriber has left, the session ended, the draft cannot express the object, or it lies behind the end of the
     /// track.
     pub async fn send_datagram(&self, datagram: Datagram) -> Result<(), PublicationError> {
+        let bytes = self.encode_datagram(datagram)?;
+        self.send_encoded_datagram(bytes).await
+    }
+
+    /// An object in a datagram, to be sent.
+    pub(crate) fn encode_datagram(&self, datagram: Datagram) -> Result<Bytes, PublicationError> {
         self.check()?;
         let status = match datagram.body {
             DatagramBody::Status(status) => status,
@@ -151,7 +177,11 @@ impl Publication {
             .run(|session, _| session.datagram(self.owned.id, datagram))
             .map_err(|e| self.misused(e))?;
         note_end(&self.end, at, status);
-        match shared.connection.send_datagram(bytes).await {
+        Ok(bytes)
+    }
+
+    pub(crate) async fn send_encoded_datagram(&self, bytes: Bytes) -> Result<(), PublicationError> {
+        match self.owned.shared().connection.send_datagram(bytes).await {
             Ok(()) | Err(DatagramError::TooLarge | DatagramError::Unsupported) => Ok(()),
             Err(DatagramError::Lost(_)) => Err(self.gone()),
         }
@@ -181,15 +211,15 @@ impl Publication {
     }
 
     fn check(&self) -> Result<(), PublicationError> {
-        match self.status.borrow().end {
-            Some(_) => Err(self.gone()),
-            None => Ok(()),
+        match self.standing.look(|status| status.end.is_some()) {
+            true => Err(self.gone()),
+            false => Ok(()),
         }
     }
 
     fn gone(&self) -> PublicationError {
-        match &self.status.borrow().end {
-            Some(End::Closed(closed)) => PublicationError::Closed(closed.clone()),
+        match self.standing.end() {
+            Some(End::Closed(closed)) => PublicationError::Closed(closed),
             _ => match self.owned.shared().close_reason() {
                 Some(closed) => PublicationError::Closed(closed),
                 None => PublicationError::Cancelled,

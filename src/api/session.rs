@@ -420,17 +420,8 @@ impl OwnedRequest {
 
 /// How the session ended, of a request whose notes have ended.
 pub(super) fn closed(listening: &Listening) -> Closed {
-    match &listening.status.borrow().end {
-        Some(End::Closed(closed)) => closed.clone(),
+    match listening.standing.end() {
+        Some(End::Closed(closed)) => closed,
         _ => Closed::Lost { reason: "the request was forgotten".into() },
-    }
-}
-
-/// Waits until a request has ended without its owner's doing.
-pub(super) async fn ended(status: &tokio::sync::watch::Receiver<Status>) -> End {
-    let mut status = status.clone();
-    match status.wait_for(|status| status.end.is_some()).await {
-        Ok(status) => status.end.clone().unwrap_or(End::Cancelled),
-        Err(_) => End::Cancelled,
     }
 }

@@ -1,15 +1,15 @@
 //! Where the fate of each request is told: a queue of notes for what comes in order, a status for what holds now.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use moqingbird_wire::model::{
     DEFAULT_PRIORITY, Datagram, PublishDone, PublishOk, Request, RequestError, RequestId, RequestUpdate,
     Response, SubscriptionFilter, TrackNamespace,
 };
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
-use super::notes::{self, NoteReceiver, NoteSender};
-use super::{Changes, DataStream};
+use super::notes::Notes;
+use super::{Change, Changes, DataStream};
 use crate::session::Closed;
 
 /// Something that happened to a request, in order. Bounded by the limits of streams and datagrams in the
@@ -40,7 +40,7 @@ pub(crate) struct Status {
     /// How often a new group was asked for, and from which on the last time.
     pub(crate) new_group: (u64, u64),
     /// Whether, and how, it is over.
-    pub(crate) end: Option<End>,
+    pub(crate) end: Option<Box<End>>,
 }
 
 impl Status {
@@ -81,82 +81,169 @@ pub(crate) enum End {
     Closed(Closed),
 }
 
-/// The driver's half of a request's listener.
+/// What both halves share. A relay has one for each subscription, so it is small.
 #[derive(Debug)]
-pub(super) struct Listener {
-    notes: NoteSender,
-    status: watch::Sender<Status>,
-    changes: Arc<Changes>,
+struct Board {
+    notes: Notes,
+    status: Mutex<Status>,
+    /// The status has changed.
+    changed: Notify,
+    /// Only few requests hear of namespaces.
+    namespaces: OnceLock<Box<Changes>>,
 }
 
-/// The owner's half.
+impl Board {
+    fn status(&self) -> MutexGuard<'_, Status> {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn namespaces(&self) -> &Changes {
+        self.namespaces.get_or_init(Box::default)
+    }
+}
+
+/// The driver's half of a request's listener. Dropped, it ends the notes and the request.
+#[derive(Debug)]
+pub(super) struct Listener(Arc<Board>);
+
+/// The owner's half. Dropped, it drops the notes.
 #[derive(Debug)]
 pub(crate) struct Listening {
-    notes: NoteReceiver,
-    pub(crate) status: watch::Receiver<Status>,
-    pub(crate) changes: Arc<Changes>,
+    pub(crate) standing: Standing,
 }
+
+/// What is left to an owner who wants no notes: what holds for the request.
+#[derive(Debug)]
+pub(crate) struct Standing(Arc<Board>);
 
 impl Listener {
     /// A listener for a request that begins with this status.
     pub(super) fn new(status: Status) -> (Self, Listening) {
-        let (note_sender, notes) = notes::queue();
-        let (status_sender, status) = watch::channel(status);
-        let changes = Arc::<Changes>::default();
-        let listener = Self { notes: note_sender, status: status_sender, changes: changes.clone() };
-        (listener, Listening { notes, status, changes })
+        let board = Arc::new(Board {
+            notes: Notes::default(),
+            status: Mutex::new(status),
+            changed: Notify::new(),
+            namespaces: OnceLock::new(),
+        });
+        (Self(board.clone()), Listening { standing: Standing(board) })
     }
 
     /// Adds a note. A receiver that is gone wants none.
     pub(super) fn tell(&self, note: Note) {
-        self.notes.send(note);
+        self.0.notes.send(note);
     }
 
     /// Whether another stream may wait for the reader.
     pub(super) fn takes_streams(&self) -> bool {
-        self.notes.takes_streams()
+        self.0.notes.takes_streams()
     }
 
     /// The subscriber's priority.
     pub(super) fn priority(&self) -> u8 {
-        self.status.borrow().priority
+        self.0.status().priority
     }
 
     pub(super) fn accepted(&self, response: Response) {
         if let Response::Publish(ok) = &response {
-            self.status.send_modify(|status| status.grant(ok));
+            self.change(|status| status.grant(ok));
         }
         self.tell(Note::Accepted(Box::new(response)));
     }
 
     pub(super) fn namespace(&self, namespace: TrackNamespace, came: bool) {
-        self.changes.add(namespace, came);
+        self.0.namespaces().add(namespace, came);
     }
 
     pub(super) fn new_group(&self, group: u64) {
-        self.status.send_modify(|status| status.new_group = (status.new_group.0 + 1, group));
+        self.change(|status| status.new_group = (status.new_group.0 + 1, group));
     }
 
     pub(super) fn update(&self, update: &RequestUpdate) {
-        self.status.send_modify(|status| status.update(update));
+        self.change(|status| status.update(update));
     }
 
     pub(super) fn end(&self, end: End) {
-        self.status.send_modify(|status| {
-            status.end.get_or_insert(end);
+        self.change(|status| {
+            status.end.get_or_insert_with(|| Box::new(end));
         });
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Status)) {
+        change(&mut self.0.status());
+        self.0.changed.notify_waiters();
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.0.notes.end();
+        self.end(End::Cancelled);
     }
 }
 
 impl Listening {
     /// The next note. Cancel-safe.
     pub(crate) async fn note(&mut self) -> Option<Note> {
-        self.notes.recv().await
+        self.standing.0.notes.recv().await
     }
 
     /// The next note, if there is one now.
     pub(crate) fn try_note(&mut self) -> Option<Note> {
-        self.notes.try_recv()
+        self.standing.0.notes.try_recv()
+    }
+
+    /// The namespaces that come and go.
+    pub(crate) fn namespaces(&self) -> &Changes {
+        self.standing.0.namespaces()
+    }
+
+    /// The next namespace that comes or goes; or else the next note. Cancel-safe.
+    pub(crate) async fn namespace_or_note(&mut self) -> Result<Change, Option<Note>> {
+        let Board { notes, .. } = &*self.standing.0;
+        tokio::select! {
+            biased;
+            change = self.namespaces().next() => Ok(change),
+            note = notes.recv() => Err(note),
+        }
+    }
+
+    /// Listens to no more notes.
+    pub(crate) fn into_standing(self) -> Standing {
+        Standing(self.standing.0.clone())
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.standing.0.notes.abandon();
+    }
+}
+
+impl Standing {
+    /// Looks at what holds now.
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&Status) -> T) -> T {
+        look(&self.0.status())
+    }
+
+    /// Waits until what holds is worth something. Cancel-safe.
+    pub(crate) async fn wait<T>(&self, mut look: impl FnMut(&Status) -> Option<T>) -> T {
+        loop {
+            let changed = self.0.changed.notified();
+            if let Some(found) = self.look(&mut look) {
+                return found;
+            }
+            changed.await;
+        }
+    }
+
+    /// How the request has ended without its owner's doing, if it has.
+    pub(crate) fn end(&self) -> Option<End> {
+        self.look(|status| status.end.as_deref().cloned())
+    }
+
+    /// Waits until it has.
+    pub(crate) async fn ended(&self) -> End {
+        self.wait(|status| status.end.as_deref().cloned()).await
     }
 }
 

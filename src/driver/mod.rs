@@ -36,7 +36,7 @@ use crate::transport::Connection;
 
 pub(crate) use cell::{Broken, SendCell};
 pub(crate) use changes::{Change, Changes};
-pub(crate) use listener::{End, Incoming, Listening, Note, Status};
+pub(crate) use listener::{End, Incoming, Listening, Note, Standing, Status};
 use shared::Intake;
 pub(crate) use shared::{DataStream, Shared};
 pub(crate) use unread::{ReadFailed, RecvCell};

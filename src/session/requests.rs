@@ -77,7 +77,7 @@ pub(super) struct Requests {
     /// To be changed by [`Requests::insert`] and [`Requests::remove`].
     pub(super) open: BTreeMap<RequestId, Open>,
     /// Subscriptions, and fetches of ours, by their track.
-    by_track: BTreeMap<FullTrackName, Vec<RequestId>>,
+    by_track: BTreeSet<(FullTrackName, RequestId)>,
     /// Updates by the request that they change.
     updates: BTreeMap<RequestId, Vec<RequestId>>,
     pub(super) ours: OurIds,
@@ -210,7 +210,7 @@ impl Requests {
         };
         Self {
             open: BTreeMap::new(),
-            by_track: BTreeMap::new(),
+            by_track: BTreeSet::new(),
             updates: BTreeMap::new(),
             ours: OurIds { next: ours, limit: 0, blocked_at: None },
             theirs: TheirIds { rule, next: theirs, holes: BTreeSet::new(), limit, ended: 0 },
@@ -270,7 +270,9 @@ impl Requests {
 
     pub(super) fn insert(&mut self, id: RequestId, open: Open) {
         match open.body.index() {
-            Some(Index::Track(track)) => self.by_track.entry(track.clone()).or_default().push(id),
+            Some(Index::Track(track)) => {
+                self.by_track.insert((track.clone(), id));
+            }
             Some(Index::Update(target)) => self.updates.entry(target).or_default().push(id),
             None => {}
         }
@@ -280,7 +282,9 @@ impl Requests {
     fn remove(&mut self, id: RequestId) -> Option<Open> {
         let open = self.open.remove(&id)?;
         match open.body.index() {
-            Some(Index::Track(track)) => forget_in(&mut self.by_track, track, id),
+            Some(Index::Track(track)) => {
+                self.by_track.remove(&(track.clone(), id));
+            }
             Some(Index::Update(target)) => forget_in(&mut self.updates, &target, id),
             None => {}
         }
@@ -289,8 +293,9 @@ impl Requests {
 
     /// The subscriptions of the session to a track, and its fetches.
     pub(super) fn of_track(&self, track: &FullTrackName) -> impl Iterator<Item = (RequestId, &Open)> {
-        let ids = self.by_track.get(track).into_iter().flatten();
-        ids.filter_map(|id| Some((*id, self.open.get(id)?)))
+        let [first, last] = [0, u64::MAX].map(|id| (track.clone(), RequestId(id)));
+        let found = self.by_track.range(first..=last);
+        found.filter_map(|(_, id)| Some((*id, self.open.get(id)?)))
     }
 
     /// The subscription of the session to a track: by which we receive it, and by which we send it.

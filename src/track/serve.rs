@@ -3,15 +3,16 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use moqingbird_wire::model::{
-    Datagram, Extensions, ObjectHeader, ObjectStatus, PublishDoneCode, ReasonPhrase, ResetCode, SubgroupId,
+    Extensions, ObjectHeader, ObjectStatus, PublishDoneCode, ReasonPhrase, ResetCode, SubgroupId,
 };
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
 use super::{Delivery, Item, Reader, SubgroupEnd, SubgroupReader, Track, TrackEnd};
-use crate::api::{Publication, PublicationError, SubgroupOptions, SubgroupSender};
+use crate::api::{Heard, Publication, PublicationError, SubgroupOptions, SubgroupSender};
 
 /// What a subscriber says while it is served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,60 +67,130 @@ pub async fn serve(
 ///
 /// # Errors
 /// The subscriber left, or the session ended, before the subscriber had everything.
-pub async fn serve_with(
+pub fn serve_with<T: Fn(Told)>(
     publication: Publication,
     track: &Track,
-    mut reader: Reader,
+    reader: Reader,
     options: ServeOptions,
-    tell: impl Fn(Told),
-) -> Result<(), PublicationError> {
+    tell: T,
+) -> impl Future<Output = Result<(), PublicationError>> + use<T> {
     let (patience, taken) = (options.too_far_behind_after, Mutex::new(Instant::now()));
-    let mut preference = Preference { is_free: publication.may_mix(), datagrams: None };
-    let progress = Arc::new(Progress { patience, taken, given_up: Notify::new() });
-    let publication = Arc::new(publication);
-    let mut subgroups = JoinSet::new();
-    loop {
-        if !publication.forward() {
-            subgroups.shutdown().await;
-            tell(Told::Forward(false));
-            match pause(&publication, track, reader).await {
-                Some(resumed) => reader = resumed,
-                None => return Err(PublicationError::Cancelled),
+    let mut serving = Serving {
+        preference: Preference { is_free: publication.may_mix(), datagrams: None },
+        progress: Arc::new(Progress { patience, taken, given_up: Notify::new() }),
+        publication: Arc::new(publication),
+        track: track.clone(),
+        reader,
+        subgroups: JoinSet::new(),
+        max_subgroups: options.max_subgroups,
+        tell,
+    };
+    // Of a subscription that has nothing to do this is all that is kept: what is rare is kept apart while it lasts.
+    async move {
+        let served = serving.run().await?;
+        let Serving { publication, reader, mut subgroups, .. } = serving;
+        subgroups.shutdown().await;
+        Box::pin(finish(publication, served, reader)).await
+    }
+}
+
+/// A subscriber that is being served.
+struct Serving<T> {
+    publication: Arc<Publication>,
+    track: Track,
+    reader: Reader,
+    preference: Preference,
+    progress: Arc<Progress>,
+    subgroups: JoinSet<()>,
+    max_subgroups: usize,
+    tell: T,
+}
+
+/// How far a subscriber has been served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Served {
+    /// It has all of the track.
+    All,
+    /// It is too far behind.
+    TooFarBehind,
+}
+
+impl<T: Fn(Told)> Serving<T> {
+    async fn run(&mut self) -> Result<Served, PublicationError> {
+        loop {
+            if !self.publication.forward() {
+                self.subgroups.shutdown().await;
+                Box::pin(self.pause()).await?;
             }
-            tell(Told::Forward(publication.forward()));
+            let Self { publication, reader, subgroups, progress, .. } = self;
+            tokio::select! {
+                heard = publication.heard() => match heard {
+                    Heard::Cancelled => return Err(PublicationError::Cancelled),
+                    Heard::Paused => {}
+                    Heard::NewGroup(group) => (self.tell)(Told::NewGroup(group)),
+                },
+                Some(_) = subgroups.join_next() => {}
+                () = progress.given_up.notified() => return Ok(Served::TooFarBehind),
+                delivery = reader.next(), if subgroups.len() < self.max_subgroups => {
+                    let Some(delivery) = delivery else { break };
+                    if let Some(datagram) = self.take(delivery) {
+                        // It fails if the subscriber has left, which is heard next.
+                        let _ = self.publication.send_encoded_datagram(datagram).await;
+                    }
+                }
+            }
         }
+        let Self { publication, subgroups, progress, .. } = self;
         tokio::select! {
-            () = publication.cancelled() => return Err(PublicationError::Cancelled),
-            () = publication.paused() => {}
-            Some(_) = subgroups.join_next() => {}
-            () = progress.given_up.notified() => {
-                subgroups.shutdown().await;
-                return too_far_behind(publication).await;
+            () = publication.cancelled() => Err(PublicationError::Cancelled),
+            () = progress.given_up.notified() => Ok(Served::TooFarBehind),
+            () = async { while subgroups.join_next().await.is_some() {} } => Ok(Served::All),
+        }
+    }
+
+    /// Begins to send a subgroup. A datagram is given as it is to be sent, unless the subscriber's draft cannot say it.
+    fn take(&mut self, delivery: Delivery) -> Option<Bytes> {
+        let Self { publication, track, progress, .. } = self;
+        match delivery {
+            // Where a track has one forwarding preference it is that of its first object.
+            delivery if !self.preference.takes(&delivery) => {
+                tracing::debug!(track = %publication.track(), "an object of another forwarding preference is left out");
+                None
             }
-            Some(group) = publication.new_group_requested() => tell(Told::NewGroup(group)),
-            delivery = reader.next(), if subgroups.len() < options.max_subgroups => match delivery {
-                // Where a track has one forwarding preference it is that of its first object.
-                Some(delivery) if !preference.takes(&delivery) => {
-                    tracing::debug!(track = %publication.track(), "an object of another forwarding preference is left out");
+            Delivery::Subgroup(subgroup) => {
+                let (publication, progress) = (Arc::clone(publication), Arc::clone(progress));
+                self.subgroups.spawn(copy_subgroup(publication, track.clone(), subgroup, progress));
+                None
+            }
+            Delivery::Datagram(datagram) => match publication.encode_datagram(datagram) {
+                Err(PublicationError::Encode(error)) => {
+                    tracing::debug!(track = %publication.track(), %error, "a datagram is left out");
+                    None
                 }
-                Some(Delivery::Subgroup(subgroup)) => {
-                    let (publication, progress) = (Arc::clone(&publication), Arc::clone(&progress));
-                    subgroups.spawn(copy_subgroup(publication, track.clone(), subgroup, progress));
-                }
-                Some(Delivery::Datagram(datagram)) => send_datagram(&publication, datagram).await,
-                None => break,
+                encoded => encoded.ok(),
             },
         }
     }
-    tokio::select! {
-        () = publication.cancelled() => return Err(PublicationError::Cancelled),
-        () = progress.given_up.notified() => {
-            subgroups.shutdown().await;
-            return too_far_behind(publication).await;
+
+    /// Waits until the subscriber wants objects, or the track has ended.
+    async fn pause(&mut self) -> Result<(), PublicationError> {
+        (self.tell)(Told::Forward(false));
+        let Self { publication, reader, track, .. } = self;
+        loop {
+            tokio::select! {
+                () = publication.cancelled() => return Err(PublicationError::Cancelled),
+                () = publication.forwarding() => {
+                    *reader = track.reader(publication.filter());
+                    break;
+                }
+                delivery = reader.next() => if delivery.is_none() {
+                    break;
+                },
+            }
         }
-        () = async { while subgroups.join_next().await.is_some() {} } => {}
+        (self.tell)(Told::Forward(publication.forward()));
+        Ok(())
     }
-    finish(publication, reader).await
 }
 
 /// By what a track is sent to a subscriber.
@@ -157,34 +228,18 @@ impl Progress {
     }
 }
 
-async fn too_far_behind(publication: Arc<Publication>) -> Result<(), PublicationError> {
-    match Arc::into_inner(publication) {
-        Some(publication) => {
+async fn finish(
+    publication: Arc<Publication>,
+    served: Served,
+    reader: Reader,
+) -> Result<(), PublicationError> {
+    let (code, reason) = match (served, reader.end()) {
+        (Served::TooFarBehind, _) => {
             let reason = "the subscriber does not keep up with the track";
-            publication.finish(PublishDoneCode::TooFarBehind, reason).await
+            (PublishDoneCode::TooFarBehind, ReasonPhrase::from(reason))
         }
-        // Not reached: every task that shared the publication has ended.
-        None => Ok(()),
-    }
-}
-
-/// Waits until the subscriber wants objects, or the track has ended. `None`: the subscriber has left.
-async fn pause(publication: &Publication, track: &Track, mut reader: Reader) -> Option<Reader> {
-    loop {
-        tokio::select! {
-            () = publication.cancelled() => return None,
-            () = publication.forwarding() => return Some(track.reader(publication.filter())),
-            delivery = reader.next() => if delivery.is_none() {
-                return Some(reader);
-            },
-        }
-    }
-}
-
-async fn finish(publication: Arc<Publication>, reader: Reader) -> Result<(), PublicationError> {
-    let (code, reason) = match reader.end() {
-        Some(TrackEnd::Finished { code, reason }) => (*code, reason.clone()),
-        Some(TrackEnd::EndOfRange) => {
+        (Served::All, Some(TrackEnd::Finished { code, reason })) => (*code, reason.clone()),
+        (Served::All, Some(TrackEnd::EndOfRange)) => {
             (PublishDoneCode::SubscriptionEnded, ReasonPhrase::from("the end of the range is reached"))
         }
         _ => (PublishDoneCode::InternalError, ReasonPhrase::from("the track's publisher was lost")),
@@ -278,12 +333,5 @@ fn begin(sender: &mut SubgroupSender, header: ObjectHeader) -> Result<(), Public
             }
         }
         begun => begun,
-    }
-}
-
-/// Sends a datagram, unless the subscriber's draft cannot say it.
-async fn send_datagram(publication: &Publication, datagram: Datagram) {
-    if let Err(PublicationError::Encode(error)) = publication.send_datagram(datagram).await {
-        tracing::debug!(track = %publication.track(), %error, "a datagram is left out");
     }
 }

@@ -49,7 +49,7 @@ pub(crate) async fn ends(
 
 /// Awaits with a bound, so that a hang is a failure with a name.
 pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
-    match tokio::time::timeout(Duration::from_secs(10), future).await {
+    match tokio::time::timeout(Duration::from_secs(60), future).await {
         Ok(value) => value,
         Err(_) => panic!("timed out: {what}"),
     }

@@ -7,7 +7,7 @@ use moqingbird::wire::model::{
     AuthorizationToken, FullTrackName, PublishDoneCode, RequestError, TrackNamespace,
 };
 use moqingbird::{IncomingRequest, Publication, Session};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::{AuthRequest, Authorizer, Denied, DeniedCode, Operation, Permit, Token};
 
@@ -50,14 +50,17 @@ impl Until {
         publication
     }
 
-    /// Does the work, or drops it when the time is over.
-    pub(crate) async fn limit(self, work: impl Future<Output = ()>) {
-        if self.is_ever() {
-            return work.await;
-        }
-        tokio::select! {
-            () = work => {}
-            () = self.over() => {}
+    /// Does the work, or drops it when the time is over. It is kept apart: whoever waits for this is small.
+    pub(crate) fn limit<'a>(
+        self,
+        work: impl Future<Output = ()> + Send + 'a,
+    ) -> impl Future<Output = ()> + Send + 'a {
+        let work = Box::pin(work);
+        async move {
+            match self.0 {
+                Some(time) => drop(Box::pin(timeout_at(time, work)).await),
+                None => work.await,
+            }
         }
     }
 }

@@ -2,14 +2,16 @@
 
 use std::error::Error;
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 /// A Track Namespace: up to 32 fields, most significant first (draft-14 §2.4.1, draft-16 §2.4.1). Prefixes and suffixes
-/// of namespaces have the same form.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// of namespaces have the same form. Clones share the fields.
+#[derive(Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TrackNamespace {
-    fields: Vec<Bytes>,
+    /// None if there is no field.
+    fields: Option<Arc<[Bytes]>>,
 }
 
 impl TrackNamespace {
@@ -23,11 +25,11 @@ impl TrackNamespace {
     /// # Errors
     /// More than [`Self::MAX_FIELDS`] fields, or more than [`Self::MAX_BYTES`] bytes.
     pub fn new<F: Into<Bytes>>(fields: impl IntoIterator<Item = F>) -> Result<Self, NameError> {
-        let fields: Vec<Bytes> = fields.into_iter().map(Into::into).collect();
-        let namespace = Self { fields };
-        if namespace.fields.len() > Self::MAX_FIELDS {
-            return Err(NameError::TooManyFields(namespace.fields.len()));
+        let fields: Arc<[Bytes]> = fields.into_iter().map(Into::into).collect();
+        if fields.len() > Self::MAX_FIELDS {
+            return Err(NameError::TooManyFields(fields.len()));
         }
+        let namespace = Self::of(fields);
         match namespace.byte_length() {
             length if length > Self::MAX_BYTES => Err(NameError::TooLong(length)),
             _ => Ok(namespace),
@@ -46,27 +48,31 @@ impl TrackNamespace {
 
     /// The namespace of no field: as a prefix it matches everything.
     pub const fn empty() -> Self {
-        Self { fields: Vec::new() }
+        Self { fields: None }
+    }
+
+    fn of(fields: Arc<[Bytes]>) -> Self {
+        Self { fields: Some(fields).filter(|fields| !fields.is_empty()) }
     }
 
     /// The fields.
     pub fn fields(&self) -> &[Bytes] {
-        &self.fields
+        self.fields.as_deref().unwrap_or_default()
     }
 
     /// The fields' bytes, without what counts and delimits them.
     pub fn byte_length(&self) -> usize {
-        self.fields.iter().map(Bytes::len).sum()
+        self.fields().iter().map(Bytes::len).sum()
     }
 
     /// Whether this namespace begins with all of `prefix`, field by field (draft-16 §8.5).
     pub fn starts_with(&self, prefix: &Self) -> bool {
-        self.fields.starts_with(&prefix.fields)
+        self.fields().starts_with(prefix.fields())
     }
 
     /// What follows `prefix`, if this namespace begins with it.
     pub fn strip_prefix(&self, prefix: &Self) -> Option<Self> {
-        Some(Self { fields: self.fields.strip_prefix(prefix.fields.as_slice())?.to_vec() })
+        self.fields().strip_prefix(prefix.fields()).map(|fields| Self::of(fields.into()))
     }
 
     /// This namespace followed by `suffix`.
@@ -74,14 +80,20 @@ impl TrackNamespace {
     /// # Errors
     /// As [`TrackNamespace::new`].
     pub fn join(&self, suffix: &Self) -> Result<Self, NameError> {
-        Self::new(self.fields.iter().chain(&suffix.fields).cloned())
+        Self::new(self.fields().iter().chain(suffix.fields()).cloned())
+    }
+}
+
+impl fmt::Debug for TrackNamespace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TrackNamespace").field("fields", &self.fields()).finish()
     }
 }
 
 /// As recommended for logs: fields joined by `-`, bytes other than letters, digits and `_` as `.xx` (draft-16 §1.5).
 impl fmt::Display for TrackNamespace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, field) in self.fields.iter().enumerate() {
+        for (index, field) in self.fields().iter().enumerate() {
             if index > 0 {
                 f.write_str("-")?;
             }
