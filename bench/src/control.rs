@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use moqingbird::wire::model::{PublishDoneCode, Subscribe};
-use moqingbird::{IncomingRequest, Session, TrackInfo};
+use moqingbird::{IncomingRequest, Session, Subscription, TrackInfo};
 use serde_json::json;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -15,7 +15,7 @@ use crate::bare::{Connection, Side};
 use crate::progress::Progress;
 use crate::role::{self, Player, Role};
 use crate::usage::Usage;
-use crate::{Error, Workload, ours};
+use crate::{Error, ours};
 
 /// How many requests are under way at once.
 const AT_ONCE: usize = 64;
@@ -30,7 +30,10 @@ struct Figures {
     session_bytes: f64,
     /// Memory of a connection of the bare transport, in bytes.
     bare_connection_bytes: f64,
-    /// Memory of a subscription, with its track and the one upstream, in bytes.
+    /// Memory of a track that somebody subscribes to: the subscription upstream, the track, and the first subscription
+    /// to it, in bytes.
+    track_bytes: f64,
+    /// Memory of one more subscription to a track that is there, in bytes.
     subscription_bytes: f64,
 }
 
@@ -40,25 +43,24 @@ pub(crate) async fn run(args: &ControlArgs) -> Result<(), Error> {
     let mut relay = Role::Relay { workload: args.workload.clone() }.start_child()?;
     let place = relay.ready().await?.ok_or("the relay does not listen")?;
     // What is made once for all sessions is not counted.
-    let publisher = role::connect(&place, &args.workload).await?;
-    let subscriber = role::connect(&place, &args.workload).await?;
+    let connect = || role::connect(&place, &args.workload);
+    let (publisher, first, second) = (connect().await?, connect().await?, connect().await?);
     let before = resident(&relay).await;
     let mut idle = Vec::new();
     for _ in 0..args.sessions {
-        idle.push(role::connect(&place, &args.workload).await?);
+        idle.push(connect().await?);
     }
     figures.session_bytes = per(resident(&relay).await - before, args.sessions);
-    requests(args, &relay, &publisher, &subscriber, &mut figures).await?;
+    requests(args, &relay, &publisher, [&first, &second], &mut figures).await?;
     drop(progress);
     show(args, &figures)
 }
 
 /// Memory of one idle connection to a bare listener, in bytes.
 async fn bare(args: &ControlArgs) -> Result<f64, Error> {
-    let workload = Workload { subscribers: args.sessions + 2, ..args.workload.clone() };
-    let mut listener = Role::BareForward { workload: workload.clone() }.start_child()?;
-    let place = listener.ready().await?.ok_or("the forwarder does not listen")?;
-    let open = || role::bare_connect(&place, Side::Subscriber, &workload);
+    let mut listener = Role::BareKeep { workload: args.workload.clone() }.start_child()?;
+    let place = listener.ready().await?.ok_or("the listener does not listen")?;
+    let open = || role::bare_connect(&place, Side::Subscriber, &args.workload);
     let _first: Connection = open().await?;
     let before = resident(&listener).await;
     let mut idle = Vec::new();
@@ -72,7 +74,7 @@ async fn requests(
     args: &ControlArgs,
     relay: &Player,
     publisher: &Session,
-    subscriber: &Session,
+    [first, second]: [&Session; 2],
     figures: &mut Figures,
 ) -> Result<(), Error> {
     let namespace = format!("moqt/bench/control-{:x}", crate::stamp::now());
@@ -80,13 +82,29 @@ async fn requests(
     let serving = tokio::spawn(serve(publisher.clone()));
     let (memory, cpu) = (resident(relay).await, Usage::of(relay.pid).cpu_s);
     let started = Instant::now();
+    let of_tracks = subscribe(first, &namespace, args.requests).await?;
+    let seconds = started.elapsed().as_secs_f64();
+    let cpu = Usage::of(relay.pid).cpu_s - cpu;
+    figures.exchanges_per_s = f64::from(args.requests) / seconds;
+    figures.exchanges_per_cpu_s = if cpu > 0.0 { f64::from(args.requests) / cpu } else { 0.0 };
+    let with_tracks = resident(relay).await;
+    figures.track_bytes = per(with_tracks - memory, args.requests);
+    let more = subscribe(second, &namespace, args.requests).await?;
+    figures.subscription_bytes = per(resident(relay).await - with_tracks, args.requests);
+    drop((of_tracks, more));
+    serving.abort();
+    Ok(())
+}
+
+/// Subscribes to so many tracks.
+async fn subscribe(session: &Session, namespace: &str, tracks: u32) -> Result<Vec<Subscription>, Error> {
     let free = Arc::new(Semaphore::new(AT_ONCE));
     let mut asked = JoinSet::new();
-    for number in 0..args.requests {
+    for number in 0..tracks {
         let permit = free.clone().acquire_owned().await?;
-        let (subscriber, track) = (subscriber.clone(), ours::track(&namespace, number)?);
+        let (session, track) = (session.clone(), ours::track(namespace, number)?);
         asked.spawn(async move {
-            let subscription = subscriber.subscribe(Subscribe::new(track)).await;
+            let subscription = session.subscribe(Subscribe::new(track)).await;
             drop(permit);
             subscription
         });
@@ -95,14 +113,7 @@ async fn requests(
     while let Some(answer) = asked.join_next().await {
         subscriptions.push(answer??);
     }
-    let seconds = started.elapsed().as_secs_f64();
-    let cpu = Usage::of(relay.pid).cpu_s - cpu;
-    figures.exchanges_per_s = f64::from(args.requests) / seconds;
-    figures.exchanges_per_cpu_s = if cpu > 0.0 { f64::from(args.requests) / cpu } else { 0.0 };
-    figures.subscription_bytes = per(resident(relay).await - memory, args.requests);
-    drop(subscriptions);
-    serving.abort();
-    Ok(())
+    Ok(subscriptions)
 }
 
 /// Grants every SUBSCRIBE and keeps it.
@@ -140,6 +151,7 @@ fn show(args: &ControlArgs, figures: &Figures) -> Result<(), Error> {
             "session_bytes": figures.session_bytes,
             "bare_connection_bytes": figures.bare_connection_bytes,
             "session_bytes_above_bare": figures.session_bytes - figures.bare_connection_bytes,
+            "track_bytes": figures.track_bytes,
             "subscription_bytes": figures.subscription_bytes,
         });
         writeln!(out, "{object}")?;
@@ -150,6 +162,7 @@ fn show(args: &ControlArgs, figures: &Figures) -> Result<(), Error> {
         exchanges_per_cpu_s,
         session_bytes,
         bare_connection_bytes,
+        track_bytes,
         subscription_bytes,
     } = figures;
     let kib = |bytes: &f64| bytes / 1024.0;
@@ -163,6 +176,10 @@ fn show(args: &ControlArgs, figures: &Figures) -> Result<(), Error> {
         kib(session_bytes),
         kib(bare_connection_bytes)
     )?;
-    writeln!(out, "subscription: {:.1} KiB", kib(subscription_bytes))?;
+    writeln!(out, "track with a subscription at either end: {:.1} KiB", kib(track_bytes))?;
+    writeln!(out, "one more subscription to it: {:.1} KiB", kib(subscription_bytes))?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

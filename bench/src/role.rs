@@ -18,7 +18,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::bare::{self, Connection, Listener, Side};
+use crate::bare::{self, Connection, Listener, Side, Streams};
 use crate::publish::Sent;
 use crate::receive::Counter;
 use crate::tally::Seens;
@@ -41,6 +41,8 @@ pub(crate) enum Role {
     BareSubscribe { workload: Workload, from: Place, first: u32, sessions: u32 },
     /// Forwards, over the bare transport.
     BareForward { workload: Workload },
+    /// Keeps the connections of the bare transport that come, and does nothing with them.
+    BareKeep { workload: Workload },
 }
 
 /// Where somebody listens.
@@ -93,6 +95,7 @@ impl Role {
             Self::Subscribe { .. } | Self::BareSubscribe { .. } => "subscriber",
             Self::Relay { .. } => "relay",
             Self::BareForward { .. } => "forwarder",
+            Self::BareKeep { .. } => "listener",
         }
     }
 
@@ -183,7 +186,8 @@ impl Role {
                 let sent = Arc::<Sent>::default();
                 let connection = match via {
                     None => {
-                        let listener = Listener::bind(workload.transport, workload.congestion)?;
+                        let listener =
+                            Listener::bind(workload.transport, workload.congestion, Streams::BUSY)?;
                         tell(Event::Ready(Some(bare_place(&listener)?)));
                         listener.accept().await?.1
                     }
@@ -210,10 +214,18 @@ impl Role {
                 Ok(Part::seen(&counter))
             }
             Self::BareForward { workload } => {
-                let listener = Listener::bind(workload.transport, workload.congestion)?;
+                let listener = Listener::bind(workload.transport, workload.congestion, Streams::BUSY)?;
                 tell(Event::Ready(Some(bare_place(&listener)?)));
                 bare::forward(&listener, workload.subscribers).await?;
                 Ok(Part::default())
+            }
+            Self::BareKeep { workload } => {
+                let listener = Listener::bind(workload.transport, workload.congestion, Streams::IDLE)?;
+                tell(Event::Ready(Some(bare_place(&listener)?)));
+                let mut kept = Vec::new();
+                loop {
+                    kept.push(listener.accept().await?);
+                }
             }
         }
     }

@@ -52,13 +52,25 @@ pub(crate) struct Listener {
     certificate: CertificateDer<'static>,
 }
 
-fn settings(congestion: Congestion) -> Arc<TransportConfig> {
+/// How many streams a peer may open, unidirectional and bidirectional: QUIC keeps a place for each.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Streams(u32, u32);
+
+impl Streams {
+    /// What a session permits while its peer opens none.
+    pub(crate) const IDLE: Self = Self(128, 32);
+    /// What it permits then.
+    pub(crate) const BUSY: Self = Self(10_000, 1_000);
+}
+
+fn settings(congestion: Congestion, Streams(uni, bidi): Streams) -> Arc<TransportConfig> {
     let mut config = TransportConfig::default();
     config
         .stream_receive_window((8_u32 << 20).into())
         .receive_window((16_u32 << 20).into())
         .send_window(16 << 20)
-        .max_concurrent_uni_streams(10_000_u32.into())
+        .max_concurrent_uni_streams(uni.into())
+        .max_concurrent_bidi_streams(bidi.into())
         .datagram_receive_buffer_size(Some(1 << 20))
         .datagram_send_buffer_size(256 << 10);
     match congestion {
@@ -91,7 +103,11 @@ fn protocols(transport: Transport, sides: &[Side]) -> Vec<Vec<u8>> {
 }
 
 impl Listener {
-    pub(crate) fn bind(transport: Transport, congestion: Congestion) -> Result<Self, Error> {
+    pub(crate) fn bind(
+        transport: Transport,
+        congestion: Congestion,
+        streams: Streams,
+    ) -> Result<Self, Error> {
         let made = rcgen::generate_simple_self_signed([HOST.to_owned()])?;
         let certificate = made.cert.der().clone();
         let key = PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
@@ -101,7 +117,7 @@ impl Listener {
             .with_single_cert(vec![certificate.clone()], key)?;
         tls.alpn_protocols = protocols(transport, &[Side::Publisher, Side::Subscriber]);
         let mut config = quinn::ServerConfig::with_crypto(Arc::new(QuicServerConfig::try_from(tls)?));
-        config.transport_config(settings(congestion));
+        config.transport_config(settings(congestion, streams));
         Ok(Self { endpoint: endpoint(Some(config))?, transport, certificate })
     }
 
@@ -164,7 +180,7 @@ impl Connection {
             .with_no_client_auth();
         tls.alpn_protocols = protocols(transport, &[side]);
         let mut config = quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls)?));
-        config.transport_config(settings(congestion));
+        config.transport_config(settings(congestion, Streams::BUSY));
         let connection = endpoint(None)?.connect_with(config, address, HOST)?.await?;
         Ok(match transport {
             Transport::Quic => Self::Quic(connection),

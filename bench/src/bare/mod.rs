@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 pub(crate) use forward::forward;
-pub(crate) use link::{Connection, Listener, Side};
+pub(crate) use link::{Connection, Listener, Side, Streams};
 use streams::{Incoming, Outgoing};
 
 use crate::publish::{Feed, Sent};
