@@ -106,7 +106,7 @@ pub use self::{
         BindError, CertificateError, CertificateHash, CertificateHashError, ClientCertificate,
         ClientCertificates, CongestionControl, CongestionControlError, ConnectError, ConnectFailure,
         ConnectOptions, Distrust, DistrustKind, Pem, Seen, SeenCertificate, ServerCertificate, ServerOptions,
-        ServerUrl, ServerUrlError, TransportKind, Trust, WebTransportAnswer, ask_web_transport,
+        ServerUrl, ServerUrlError, Sockets, TransportKind, Trust, WebTransportAnswer, ask_web_transport,
     },
 };
 

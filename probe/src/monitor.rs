@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use moqingbird::Sockets;
 use time::OffsetDateTime;
 use tokio::task::{Id, JoinSet};
 
@@ -23,6 +24,8 @@ pub struct Monitor {
 #[derive(Debug)]
 pub(crate) struct Watched {
     pub(crate) relay: Arc<Relay>,
+    /// From where it is probed: they stay, with their buffers, and get a fresh port for each probe, as a newcomer has.
+    sockets: Sockets,
     /// When its last probe began. A clock's beginning would not do for "never": the machine may have started a moment ago.
     probed: Option<Instant>,
     pub(crate) report: Option<RelayReport>,
@@ -37,6 +40,7 @@ impl Monitor {
             report: relay.disabled.then(|| RelayReport::disabled(&relay)),
             probed: None,
             histories: vec![History::default(); relay.endpoints.len()],
+            sockets: Sockets::new(),
             relay: Arc::new(relay),
         });
         Self { prober, interval, watched: watched.collect(), rounds: 0 }
@@ -57,8 +61,12 @@ impl Monitor {
             {
                 let watched = &mut self.watched[at];
                 watched.probed = Some(Instant::now());
+                if let Err(error) = watched.sockets.renew() {
+                    tracing::warn!("{} is probed from the same port as before: {error}", watched.relay.name);
+                }
                 let (prober, relay) = (self.prober.clone(), watched.relay.clone());
-                let task = running.spawn(async move { prober.relay(&relay).await });
+                let sockets = watched.sockets.clone();
+                let task = running.spawn(async move { prober.relay_from(&relay, &sockets).await });
                 of_task.push((task.id(), at));
             }
             let Some(ended) = running.join_next_with_id().await else { break };

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use moqingbird::wire::model::SessionErrorCode;
 use moqingbird::{
-    ClientOptions, ConnectFailure, Examination, Pem, ServerUrl, Session, SessionError, TransportKind, Trust,
-    Version,
+    ClientOptions, ConnectFailure, Examination, Pem, ServerUrl, Session, SessionError, Sockets,
+    TransportKind, Trust, Version,
 };
-use tokio::sync::Semaphore;
+use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use crate::explain::{Cause, Failure};
@@ -24,9 +24,6 @@ const HEAD_START: Duration = Duration::from_millis(500);
 const KNOCK: Duration = Duration::from_secs(1);
 /// How long a server has to take our farewell.
 const FAREWELL: Duration = Duration::from_secs(1);
-/// How many endpoints are taken leave of in the background. Each session that is not drained holds a socket and some MiB of
-/// receive buffer: probing no faster than sessions end bounds both.
-const FAREWELLS: u32 = 8;
 
 /// How a probe is done.
 #[derive(Clone, Debug)]
@@ -64,14 +61,14 @@ impl Default for ProbeOptions {
 #[derive(Clone, Debug)]
 pub struct Prober {
     options: Arc<ProbeOptions>,
-    /// Places for endpoints whose sessions have been closed and that are still to hear of it.
-    farewells: Arc<Semaphore>,
+    /// How many relays are being taken leave of in the background.
+    farewells: watch::Sender<usize>,
 }
 
 impl Prober {
     /// A prober with these options.
     pub fn new(options: ProbeOptions) -> Self {
-        Self { options: Arc::new(options), farewells: Arc::new(Semaphore::new(FAREWELLS as usize)) }
+        Self { options: Arc::new(options), farewells: watch::Sender::new(0) }
     }
 
     /// How it probes.
@@ -81,10 +78,15 @@ impl Prober {
 
     /// Probes every endpoint of a relay, one after another.
     pub async fn relay(&self, relay: &Relay) -> RelayReport {
+        self.relay_from(relay, &Sockets::new()).await
+    }
+
+    /// As `relay`, from sockets that are this relay's alone: whatever it sends there is nobody else's trouble.
+    pub(crate) async fn relay_from(&self, relay: &Relay, sockets: &Sockets) -> RelayReport {
         let mut reports = Vec::new();
         for endpoint in &relay.endpoints {
             match endpoint.url.parse() {
-                Ok(url) => reports.push(self.endpoint(endpoint, &url).await),
+                Ok(url) => reports.push(self.endpoint(endpoint, &url, sockets).await),
                 Err(error) => {
                     let error: moqingbird::ServerUrlError = error;
                     return RelayReport::failed(relay, error.to_string());
@@ -97,11 +99,11 @@ impl Prober {
 
     /// Waits until every server has heard our farewells, or had time enough.
     pub async fn settled(&self) {
-        // Never closed: not to be had is not an outcome.
-        let _all = self.farewells.acquire_many(FAREWELLS).await;
+        // The sender is `self`.
+        let _ = self.farewells.subscribe().wait_for(|left| *left == 0).await;
     }
 
-    async fn endpoint(&self, endpoint: &Endpoint, url: &ServerUrl) -> EndpointReport {
+    async fn endpoint(&self, endpoint: &Endpoint, url: &ServerUrl, sockets: &Sockets) -> EndpointReport {
         let started = Instant::now();
         let (mut probes, mut address, mut tls) = (Vec::new(), None, None);
         let mut hopeless: Option<Failure> = None;
@@ -111,7 +113,7 @@ impl Prober {
                 probes.push(dead(*version, failure.clone()));
                 continue;
             }
-            let (probe, examined, session) = self.draft(url, *version).await;
+            let (probe, examined, session) = self.draft(url, *version, sockets).await;
             closed.extend(session);
             hopeless = probe.failure.clone().filter(Failure::concerns_every_draft);
             probes.push(probe);
@@ -123,9 +125,9 @@ impl Prober {
         }
         let latency_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         if url.transport() == TransportKind::WebTransport {
-            path::judge(url, &self.client(self.options.versions.clone()).connect, &mut probes).await;
+            path::judge(url, &self.client(self.options.versions.clone(), sockets).connect, &mut probes).await;
         }
-        self.take_leave(closed).await;
+        self.take_leave(closed, sockets);
 
         let live: Vec<_> = probes.iter().filter(|probe| probe.live).map(|probe| probe.offered).collect();
         EndpointReport {
@@ -151,8 +153,9 @@ impl Prober {
         &self,
         url: &ServerUrl,
         version: Version,
+        sockets: &Sockets,
     ) -> (DraftReport, moqingbird::Seen, Option<Session>) {
-        let options = self.client(vec![version]);
+        let options = self.client(vec![version], sockets);
         let Examination { seen, outcome, .. } = tokio::select! {
             biased;
             examination = moqingbird::examine(url, &options) => examination,
@@ -197,28 +200,29 @@ impl Prober {
         }
     }
 
-    /// Waits in the background until the server knows that these sessions are closed; first, if there are many others to take
-    /// leave of, until there is a place.
-    async fn take_leave(&self, closed: Vec<Session>) {
+    /// Waits in the background until the server knows that these sessions are closed.
+    fn take_leave(&self, closed: Vec<Session>, sockets: &Sockets) {
         if closed.is_empty() {
             return;
         }
-        let place = self.farewells.clone().acquire_owned().await;
+        let (farewells, sockets) = (self.farewells.clone(), sockets.clone());
+        farewells.send_modify(|left| *left += 1);
         tokio::spawn(async move {
-            let drained = async {
-                for session in &closed {
+            let told = async {
+                for session in closed {
                     session.drained().await;
                 }
+                sockets.drained().await;
             };
             // A server that does not take it finds out by itself.
-            let _ = timeout(FAREWELL, drained).await;
-            drop(closed);
-            drop(place);
+            let _ = timeout(FAREWELL, told).await;
+            farewells.send_modify(|left| *left -= 1);
         });
     }
 
-    fn client(&self, versions: Vec<Version>) -> ClientOptions {
+    fn client(&self, versions: Vec<Version>, sockets: &Sockets) -> ClientOptions {
         let mut options = ClientOptions::default();
+        options.connect.sockets = Some(sockets.clone());
         options.connect.versions = versions;
         options.connect.timeout = self.options.timeout;
         options.connect.trust = Trust::Observe {

@@ -273,7 +273,8 @@ impl Session {
         self.handle.shared.close_reason()
     }
 
-    /// Waits until the connection has told the peer of its end, so that the process may exit.
+    /// Waits until the connection has told the peer of its end, so that the process may exit. One that shares
+    /// [`Sockets`](crate::Sockets) is awaited with these: [`Sockets::drained`](crate::Sockets::drained).
     pub async fn drained(&self) {
         self.handle.shared.connection.closed().await;
         self.handle.shared.connection.drained().await;

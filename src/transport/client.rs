@@ -1,6 +1,7 @@
 //! A client's way to a connection: the name's addresses, a QUIC handshake, and over HTTP/3 a WebTransport session.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::config::Limits;
 use super::connect_error::{ConnectError, ConnectFailure};
+use super::sockets::Sockets;
 use super::tls::{self, ClientCertificate, ClientKey, Rule, SeenCertificate, Trust, Verifier};
 use super::web::UpgradeError;
 use super::{CongestionControl, Connection, ServerUrl, TransportKind, config, negotiate, quic, race, web};
@@ -35,6 +37,8 @@ pub struct ConnectOptions {
     /// The size asked of the system for the socket's buffer in each direction, in bytes; 4 MiB by default. The system may
     /// grant less.
     pub socket_buffer: usize,
+    /// Sockets to share with other connections; by default each has one of its own.
+    pub sockets: Option<Sockets>,
 }
 
 impl Default for ConnectOptions {
@@ -46,6 +50,7 @@ impl Default for ConnectOptions {
             congestion: CongestionControl::default(),
             timeout: config::HANDSHAKE_TIMEOUT,
             socket_buffer: config::SOCKET_BUFFER,
+            sockets: None,
         }
     }
 }
@@ -212,6 +217,7 @@ impl<'a> Plan<'a> {
             congestion: self.options.congestion,
             timeout: self.options.timeout,
             socket_buffer: self.options.socket_buffer,
+            sockets: self.options.sockets.clone(),
         };
         let first = addresses.first().copied();
         let mut failures = Vec::new();
@@ -255,7 +261,7 @@ impl<'a> Plan<'a> {
                     .map_err(|error| ConnectFailure::upgrade(error, self.options.timeout))?
                     .into()
             }
-            _ => quic::Quic::new(connection, connection_id, Some(endpoint), Limits::default()).into(),
+            _ => quic::Quic::new(connection, connection_id, endpoint, Limits::default()).into(),
         };
         let answered = connection.protocol();
         match negotiate::agreed(answered.as_deref(), &self.versions) {
@@ -289,7 +295,8 @@ fn most_telling(mut failures: Vec<(SocketAddr, ConnectFailure)>) -> Option<(Sock
 struct Handshake {
     connection: quinn::Connection,
     connection_id: String,
-    endpoint: quinn::Endpoint,
+    /// Its own endpoint, if it shares none.
+    endpoint: Option<quinn::Endpoint>,
     took: Duration,
     certificate: Option<SeenCertificate>,
 }
@@ -304,12 +311,13 @@ struct Attempt {
     congestion: CongestionControl,
     timeout: Duration,
     socket_buffer: usize,
+    sockets: Option<Sockets>,
 }
 
 impl Attempt {
     async fn run(self, address: SocketAddr) -> Result<Handshake, ConnectFailure> {
         let tls_failure = |error: rustls::Error| ConnectFailure::Handshake(error.to_string());
-        let verifier = Verifier::new(self.rule);
+        let verifier = Verifier::new(self.rule.clone());
         let id = tls::connection_id().map_err(tls_failure)?;
         let tls = tls::client(&self.protocols, verifier.clone(), self.key.as_deref()).map_err(tls_failure)?;
         let mut config = quinn::ClientConfig::new(tls);
@@ -317,29 +325,42 @@ impl Attempt {
             .transport_config(config::transport(self.congestion, Limits::default()))
             .initial_dst_cid_provider(Arc::new(move || id));
 
-        let endpoint = config::endpoint(unspecified(address), self.socket_buffer, None)
-            .map_err(ConnectFailure::Socket)?;
-        let started = Instant::now();
-        let connection = endpoint
-            .connect_with(config, address, &self.host)
-            .map_err(|error| ConnectFailure::Handshake(error.to_string()))?
+        let Begun { endpoint, started, connecting } = self.begin(&config, address)?;
+        let connection = connecting
             .await
             .map_err(|error| ConnectFailure::handshake(error, verifier.refusal(), self.timeout))?;
         Ok(Handshake {
             connection,
             connection_id: id.to_string(),
-            endpoint,
+            endpoint: self.sockets.is_none().then_some(endpoint),
             took: started.elapsed(),
             certificate: verifier.seen(),
         })
     }
+
+    fn begin(&self, config: &quinn::ClientConfig, address: SocketAddr) -> Result<Begun, ConnectFailure> {
+        let begin = |endpoint: io::Result<quinn::Endpoint>| {
+            let endpoint = endpoint.map_err(ConnectFailure::Socket)?;
+            let started = Instant::now();
+            let connecting = endpoint.connect_with(config.clone(), address, &self.host);
+            Ok(connecting.map(|connecting| Begun { endpoint, started, connecting }))
+        };
+        let begun = match &self.sockets {
+            None => begin(config::client_endpoint(address, self.socket_buffer))?,
+            Some(sockets) => match begin(sockets.endpoint(address, self.socket_buffer))? {
+                Err(quinn::ConnectError::EndpointStopping) => {
+                    begin(sockets.replacement(address, self.socket_buffer))?
+                }
+                begun => begun,
+            },
+        };
+        begun.map_err(|error| ConnectFailure::Handshake(error.to_string()))
+    }
 }
 
-/// Any port of any local address, in the family of `address`.
-fn unspecified(address: SocketAddr) -> SocketAddr {
-    let local: IpAddr = match address {
-        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-    };
-    SocketAddr::new(local, 0)
+/// A handshake under way.
+struct Begun {
+    endpoint: quinn::Endpoint,
+    started: Instant,
+    connecting: quinn::Connecting,
 }

@@ -1,7 +1,7 @@
 //! QUIC's settings and the sockets below it, the same for clients and servers.
 
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -88,6 +88,25 @@ pub(super) fn endpoint(
 ) -> io::Result<quinn::Endpoint> {
     let socket = bind(address, socket_buffer)?;
     quinn::Endpoint::new(quinn::EndpointConfig::default(), server, socket, Arc::new(quinn::TokioRuntime))
+}
+
+/// A client's endpoint, at any port, for servers in the family of this address.
+pub(super) fn client_endpoint(server: SocketAddr, socket_buffer: usize) -> io::Result<quinn::Endpoint> {
+    endpoint(unspecified(server), socket_buffer, None)
+}
+
+/// A client's socket, at any port, for servers in the family of this address.
+pub(super) fn client_socket(server: SocketAddr, buffer: usize) -> io::Result<UdpSocket> {
+    bind(unspecified(server), buffer)
+}
+
+/// Any port of any local address, in the family of `address`.
+fn unspecified(address: SocketAddr) -> SocketAddr {
+    let local: IpAddr = match address {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    SocketAddr::new(local, 0)
 }
 
 fn bind(address: SocketAddr, buffer: usize) -> io::Result<UdpSocket> {

@@ -58,7 +58,8 @@ pub(crate) trait Transport: Clone + Send + Sync + 'static {
     fn close(&self, code: u32, reason: &str);
     /// Waits for the end and says why. After `close` it returns once the peer was told, or could not be.
     fn closed(&self) -> impl Future<Output = Lost> + Send;
-    /// Waits until the last packets have left, so that the process may end. Only a client's connection has any to wait for.
+    /// Waits until the last packets have left, so that the process may end. Only a client's connection on a socket of its own
+    /// has any to wait for.
     fn drained(&self) -> impl Future<Output = ()> + Send;
 
     /// The name agreed by ALPN or `wt-protocol`.

@@ -23,6 +23,7 @@ mod mem;
 mod negotiate;
 mod quic;
 mod race;
+mod sockets;
 mod tls;
 mod url;
 mod web;
@@ -44,6 +45,7 @@ pub use congestion::{CongestionControl, CongestionControlError};
 pub use connect_error::{ConnectError, ConnectFailure};
 pub use contract::TransportKind;
 pub use listener::{BindError, ServerOptions};
+pub use sockets::Sockets;
 pub use tls::{
     CertificateError, CertificateHash, CertificateHashError, ClientCertificate, ClientCertificates, Distrust,
     DistrustKind, Pem, SeenCertificate, ServerCertificate, Trust,

@@ -28,7 +28,7 @@ pub(crate) struct Quic {
 struct Inner {
     connection: quinn::Connection,
     connection_id: String,
-    /// A client's own endpoint, which carries this connection alone.
+    /// A client's own endpoint, if it carries this connection alone.
     endpoint: Option<quinn::Endpoint>,
     limits: Limits,
     credits: Credits,

@@ -42,7 +42,7 @@ pub(crate) struct Web {
 struct Inner {
     session: Session,
     connection_id: String,
-    /// A client's own endpoint, which carries this connection alone.
+    /// A client's own endpoint, if it carries this connection alone.
     endpoint: Option<quinn::Endpoint>,
     limits: Limits,
     credits: Credits,
@@ -55,7 +55,7 @@ pub(super) async fn connect(
     url: &url::Url,
     offer: &[&str],
     connection_id: String,
-    endpoint: quinn::Endpoint,
+    endpoint: Option<quinn::Endpoint>,
 ) -> Result<Web, UpgradeError> {
     let request =
         ConnectRequest::new(url.clone()).with_protocols(offer.iter().map(|name| (*name).to_owned()));
@@ -65,7 +65,7 @@ pub(super) async fn connect(
             None => error.into(),
         }
     })?;
-    Ok(Web::new(session, connection_id, Some(endpoint), Limits::default()))
+    Ok(Web::new(session, connection_id, endpoint, Limits::default()))
 }
 
 /// Waits for the CONNECT request of a fresh HTTP/3 connection.

@@ -141,7 +141,10 @@ async fn silence_ends_a_connection_and_is_no_orderly_close() {
             let connection = connecting.await.unwrap();
             if web {
                 let url = url_of(&listener, kind);
-                web::connect(connection, url.as_url(), &[], String::new(), endpoint).await.unwrap().into()
+                web::connect(connection, url.as_url(), &[], String::new(), Some(endpoint))
+                    .await
+                    .unwrap()
+                    .into()
             } else {
                 Connection::from(quic::Quic::new(
                     connection,

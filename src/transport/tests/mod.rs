@@ -7,6 +7,7 @@ mod h3_peer;
 mod listening;
 mod memory;
 mod priority;
+mod sockets;
 mod trust;
 
 #[path = "../../../tests/support/h3_server.rs"]

@@ -61,22 +61,24 @@ impl Trust {
 }
 
 fn roots(system: bool, extra: &[Pem]) -> Result<Arc<WebPkiServerVerifier>, CertificateError> {
-    let mut store = if system { system_roots() } else { RootCertStore::empty() };
+    let mut store = if system { system_roots() } else { Arc::new(RootCertStore::empty()) };
     for pem in extra {
         for certificate in pem.certificates()? {
-            store.add(certificate).map_err(|error| CertificateError::malformed(pem, &error))?;
+            Arc::make_mut(&mut store)
+                .add(certificate)
+                .map_err(|error| CertificateError::malformed(pem, &error))?;
         }
     }
-    WebPkiServerVerifier::builder_with_provider(Arc::new(store), provider())
+    WebPkiServerVerifier::builder_with_provider(store, provider())
         .build()
         .map_err(|_| CertificateError::NoRoots)
 }
 
 /// How long the system's roots are held: reading them takes tens of milliseconds, and they change seldom.
 const ROOTS_HELD: Duration = Duration::from_secs(3600);
-static SYSTEM_ROOTS: Mutex<Option<(Instant, RootCertStore)>> = Mutex::new(None);
+static SYSTEM_ROOTS: Mutex<Option<(Instant, Arc<RootCertStore>)>> = Mutex::new(None);
 
-fn system_roots() -> RootCertStore {
+fn system_roots() -> Arc<RootCertStore> {
     let mut held = SYSTEM_ROOTS.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some((since, roots)) = &*held
         && since.elapsed() < ROOTS_HELD
@@ -90,6 +92,7 @@ fn system_roots() -> RootCertStore {
     let mut roots = RootCertStore::empty();
     // Systems carry a few roots that rustls does not understand; those are not missed.
     roots.add_parsable_certificates(found.certs);
+    let roots = Arc::new(roots);
     // A machine that has none may get them any time.
     if !roots.is_empty() {
         *held = Some((Instant::now(), roots.clone()));
