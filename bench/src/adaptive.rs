@@ -61,17 +61,46 @@ pub(crate) async fn run(args: &AdaptiveArgs) -> Result<(), Error> {
     }
     let best = steps.into_iter().filter(|step| step.carried).max_by(|a, b| a.load.total_cmp(&b.load));
     let Some(best) = best else { return Err("not even the first step was carried".into()) };
+    let held = match args.hold {
+        Some(share) => Some(attempt(args, held(args.ramp, best.load * share)).await?),
+        None => None,
+    };
     if args.output.json {
         let mut object = serde_json::to_value(&best.report)?;
         object["ceiling"] = json!(best.load);
         object["steps"] = json!(curve);
+        if let Some(held) = &held {
+            object["held"] = serde_json::to_value(&held.report)?;
+            object["held"]["load"] = json!(held.load);
+            object["held"]["loss"] = json!(loss(&held.report));
+        }
         writeln!(io::stdout().lock(), "{object}")?;
         return Ok(());
     }
     if !args.output.csv {
-        writeln!(io::stdout().lock(), "ceiling: {:.0} {}", best.load, what(args.ramp))?;
+        let mut out = io::stdout().lock();
+        writeln!(out, "ceiling: {:.0} {}", best.load, what(args.ramp))?;
+        if let Some(Step { load, report, .. }) = &held {
+            let (share, loss) = (args.hold.unwrap_or(1.0) * 100.0, loss(report) * 100.0);
+            writeln!(out, "at {share:.0} %: {load:.0} {}, loss {loss:.3} %", what(args.ramp))?;
+        }
     }
-    outputs::show(&crate::args::OutputArgs { plot: None, ..args.output.clone() }, &best.report)
+    let shown = held.as_ref().unwrap_or(&best);
+    outputs::show(&crate::args::OutputArgs { plot: None, ..args.output.clone() }, &shown.report)
+}
+
+/// The load nearest to a share of the ceiling that can be.
+fn held(ramp: Ramp, load: f64) -> f64 {
+    match ramp {
+        Ramp::Rate => load,
+        Ramp::Subscribers => load.floor().max(1.0),
+    }
+}
+
+/// Which share of what was sent was lost.
+fn loss(report: &Report) -> f64 {
+    let expected = report.sent as f64 * f64::from(report.workload.subscribers);
+    if expected > 0.0 { report.lost as f64 / expected } else { 0.0 }
 }
 
 fn first(args: &AdaptiveArgs) -> f64 {
@@ -118,11 +147,8 @@ async fn attempt(args: &AdaptiveArgs, load: f64) -> Result<Step, Error> {
 }
 
 fn is_carried(workload: &Workload, report: &Report, max_latency_us: f64) -> bool {
-    let expected = report.sent * u64::from(workload.subscribers);
     let rate = workload.rate * f64::from(workload.subscribers);
-    report.lost as f64 <= expected as f64 * MAX_LOSS
-        && report.objects_per_s >= rate * MIN_CARRIED
-        && median(report) <= max_latency_us
+    loss(report) <= MAX_LOSS && report.objects_per_s >= rate * MIN_CARRIED && median(report) <= max_latency_us
 }
 
 fn median(report: &Report) -> f64 {

@@ -22,6 +22,7 @@ Examples:
   moqt bench relay moqt://relay.example:4443 --rate 1000
   moqt bench fanout --subscribers 64 --rate 200
   moqt bench adaptive --object-size 1200
+  moqt bench adaptive --loopback --datagrams --object-size 1100 --hold 0.8
   moqt bench loopback --rate 2000 --plot latency.svg
   moqt bench compare before.json after.json";
 
@@ -145,8 +146,16 @@ pub(crate) struct AdaptiveArgs {
     /// The median latency above which a step has failed, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 50.0)]
     pub(crate) max_latency: f64,
+    /// Having found the ceiling, send at this share of it, and tell what came of that
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    pub(crate) hold: Option<f64>,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let share = text.parse().ok().filter(|share: &f64| *share > 0.0 && *share <= 1.0);
+    share.ok_or_else(|| "a share above 0 and up to 1".to_owned())
 }
 
 /// What an adaptive run raises.

@@ -12,10 +12,11 @@ use moqingbird::wire::model::{
 };
 use moqingbird::wire::stream::{OpeningReader, SubgroupReader, SubgroupWriter};
 use moqingbird::wire::{Assembler, Draft};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::Error;
 use crate::args::CodecArgs;
+use crate::usage::Usage;
+use crate::{Error, Workload, plot};
 
 /// How much of a stream is handed over at once: what QUIC delivers of a packet.
 const CHUNK: usize = 1200;
@@ -35,11 +36,14 @@ pub(crate) fn run(args: &CodecArgs) -> Result<(), Error> {
         ("object_write_ns", time(each, OBJECTS, || black_box(headers(draft, &payload)).map(drop))?),
         ("object_read_ns", time(each, OBJECTS, || read(draft, &stream))?),
     ];
+    if let Some(file) = &args.output.plot {
+        plot::bars(&figures, "time of one, ns", file)?;
+    }
     let mut out = io::stdout().lock();
     if args.output.json {
-        let object: serde_json::Map<_, _> =
-            figures.iter().map(|(name, ns)| ((*name).to_owned(), json!(ns))).collect();
-        writeln!(out, "{}", serde_json::Value::Object(object))?;
+        let mut object = common(&args.workload, figures[2].1 + figures[3].1);
+        figures.iter().for_each(|(name, ns)| object[*name] = json!(ns));
+        writeln!(out, "{object}")?;
     } else if args.output.csv {
         writeln!(out, "{}", figures.map(|(name, _)| name).join(","))?;
         writeln!(out, "{}", figures.map(|(_, ns)| ns.to_string()).join(","))?;
@@ -49,6 +53,20 @@ pub(crate) fn run(args: &CodecArgs) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// The figures that every bench has, of objects that are written and read within `ns` each: nothing is sent, lost or late.
+fn common(workload: &Workload, ns: f64) -> Value {
+    let bytes = f64::from(workload.object_size);
+    json!({
+        "bench": "codec",
+        "objects_per_s": 1e9 / ns,
+        "payload_mbit_per_s": bytes * 8e3 / ns,
+        "latency_us": null,
+        "lost": 0,
+        "cpu_s_per_gb": ns / bytes,
+        "peak_rss_bytes": Usage::of(std::process::id()).peak_rss_bytes,
+    })
 }
 
 /// Nanoseconds of each of the `count` things that `work` does at a time: the best of many rounds, since everything that

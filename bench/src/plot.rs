@@ -41,6 +41,32 @@ pub(crate) fn adaptive(steps: &[(f64, f64)], what: &str, file: &Path) -> Result<
     })
 }
 
+/// A bar for each figure, its name above it.
+pub(crate) fn bars(figures: &[(&str, f64)], title: &str, file: &Path) -> Result<(), Error> {
+    let top = figures.iter().map(|(_, value)| *value).fold(0.0, f64::max);
+    draw(file, 1, |areas| {
+        let mut chart = ChartBuilder::on(&areas[0])
+            .caption(title, ("sans-serif", 16))
+            .margin(12)
+            .y_label_area_size(70)
+            .build_cartesian_2d(0.0..figures.len() as f64, 0.0..(top * 1.15).max(1e-3))
+            .map_err(|error| error.to_string())?;
+        let mut mesh = chart.configure_mesh();
+        mesh.disable_x_mesh().disable_x_axis().light_line_style(TRANSPARENT);
+        mesh.draw().map_err(|error| error.to_string())?;
+        let places = || (0..).map(f64::from).zip(figures);
+        let bar = |(at, (_, value)): (f64, &(&str, f64))| {
+            Rectangle::new([(at + 0.2, 0.0), (at + 0.8, *value)], LINE.filled())
+        };
+        let name = |(at, (name, value)): (f64, &(&str, f64))| {
+            Text::new(format!("{name}: {value:.1}"), (at + 0.2, value + top * 0.06), ("sans-serif", 14))
+        };
+        chart.draw_series(places().map(bar)).map_err(|error| error.to_string())?;
+        chart.draw_series(places().map(name)).map_err(|error| error.to_string())?;
+        Ok(())
+    })
+}
+
 fn latencies(report: &Report) -> Vec<(f64, f64)> {
     let all: u64 = report.histogram_us.iter().map(|(_, count)| count).sum();
     let mut below = 0;
