@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use moqingbird::track::{Item, SubgroupInfo};
+use moqingbird::track::{Item, Packed, SubgroupInfo, WriteError};
 use moqingbird::wire::model::{
     DEFAULT_PRIORITY, Datagram, DatagramBody, FetchObject, FullTrackName, Location, ObjectHeader,
     ObjectStatus, TrackExtensions, TrackNamespace,
@@ -236,26 +236,40 @@ impl CachedTrack {
         self.write(|store, now| store.open(group, now));
     }
 
-    /// Takes in a part of a live subgroup, and takes out of it what does not exist.
-    pub(crate) fn publish(&self, info: &SubgroupInfo, at: &mut LiveAt, items: &mut Vec<Item>) {
+    /// Takes in a part of a live subgroup, and takes out of it what does not exist. `pack` makes the rest ready to be
+    /// written, with payload that may be kept.
+    pub(crate) fn publish(
+        &self,
+        info: &SubgroupInfo,
+        at: &mut LiveAt,
+        mut items: Vec<Item>,
+        pack: impl FnOnce(Vec<Item>) -> Result<Packed, WriteError>,
+    ) -> Result<Packed, WriteError> {
         self.write(|store, now| {
-            let mut payload = Gathered::default();
+            let mut object = at.object;
             items.retain(|item| match item {
                 Item::Object(header) => {
-                    payload.store(store, at.object);
                     let location = Location::new(info.group_id, header.object_id);
                     let exists = store.publish(of_subgroup(info, header), now);
                     at.object = exists.then_some(location);
                     exists
                 }
-                Item::Payload(part) => {
-                    payload.add(part);
-                    at.object.is_some()
-                }
+                Item::Payload(_) => at.object.is_some(),
             });
-            payload.store(store, at.object);
+            let packed = pack(items)?;
+            for item in packed.items() {
+                match item {
+                    Item::Object(header) => object = Some(Location::new(info.group_id, header.object_id)),
+                    Item::Payload(part) => {
+                        if let Some(location) = object {
+                            store.add(location, part.clone());
+                        }
+                    }
+                }
+            }
             store.limit_groups(self.cache.options.max_groups);
-        });
+            Ok(packed)
+        })
     }
 
     /// A live stream ends, with all of its subgroup or without.
@@ -356,7 +370,7 @@ pub(crate) fn of_subgroup(info: &SubgroupInfo, header: &ObjectHeader) -> FetchOb
         location: Location::new(info.group_id, header.object_id),
         subgroup_id: Some(info.subgroup_id.unwrap_or(header.object_id)),
         publisher_priority: info.publisher_priority,
-        extensions: header.extensions.detached(),
+        extensions: header.extensions.clone(),
         status: header.status,
         payload_length: header.payload_length,
     }

@@ -389,15 +389,15 @@ impl Batch<'_> {
     }
 
     fn write(&mut self, state: &mut State) {
-        if let Some(lane) = self.lane.take_if(|_| !self.items.is_empty())
-            && let Some(lane) = state.lanes.get_mut(&lane)
+        let items = std::mem::take(&mut self.items);
+        if let Some(lane) = self.lane.take_if(|_| !items.is_empty())
+            && let Some(Lane { info, writer, cached }) = state.lanes.get_mut(&lane)
         {
-            self.cached.publish(&lane.info, &mut lane.cached, &mut self.items);
-            if let Err(error) = lane.writer.write(&mut self.items) {
+            match self.cached.publish(info, cached, items, |items| writer.pack(items)) {
+                Ok(packed) => writer.write_packed(packed),
                 // The reader of the stream checks the same, so this is our own mistake.
-                tracing::error!(%error, "a subgroup cannot be forwarded");
+                Err(error) => tracing::error!(%error, "a subgroup cannot be forwarded"),
             }
         }
-        self.items.clear();
     }
 }

@@ -151,7 +151,11 @@ async fn batch(subgroup: &mut IncomingSubgroup, items: &mut Vec<Item>) -> Result
     let mut next = subgroup.next_item().await?;
     loop {
         match next {
-            Some(SubgroupItem::Object(header)) => items.push(Item::Object(header)),
+            Some(SubgroupItem::Object(mut header)) => {
+                // They are kept for longer than the packet in which they came.
+                header.extensions = header.extensions.detached();
+                items.push(Item::Object(header));
+            }
             Some(SubgroupItem::Payload(payload)) => items.push(Item::Payload(payload)),
             _ => return Ok(true),
         }

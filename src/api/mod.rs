@@ -1,5 +1,6 @@
 //! What a program holds: a session, and a handle for each of its requests.
 
+mod encoded;
 mod error;
 mod fetch_sender;
 mod fetched;
@@ -14,6 +15,7 @@ mod session;
 mod subgroup;
 mod subscription;
 
+pub(crate) use encoded::{Encoded, Encoder, StreamPlace, as_expressible};
 pub use error::{FetchError, PublicationError, Rejected, RequestFailed, SubgroupError};
 pub use fetch_sender::FetchSender;
 pub use fetched::{FetchDelivery, Fetched, FetchedObject};

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
+use moqingbird_wire::Version;
 use moqingbird_wire::model::{
     Datagram, DatagramBody, FullTrackName, Location, ObjectStatus, PublishDoneCode, ReasonPhrase, Subscribe,
     SubscriptionFilter,
@@ -88,6 +89,11 @@ impl Publication {
     /// The subscriber's priority: 0 is served first, 255 last.
     pub fn subscriber_priority(&self) -> u8 {
         self.standing.look(|status| status.priority)
+    }
+
+    /// The draft that the subscriber speaks.
+    pub(crate) fn version(&self) -> Version {
+        self.owned.shared().draft.version()
     }
 
     /// Whether one track may be sent to the subscriber by streams and by datagrams.

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use moqingbird_wire::model::{Extensions, Location, ObjectHeader, ObjectStatus, ResetCode, SubgroupId};
 use moqingbird_wire::stream::SubgroupWriter;
 
+use super::encoded::{Encoded, StreamPlace};
 use super::publication::{check_end, note_end};
 use super::sent::{Pending, SentStream, check_length};
 use super::{Handle, Publication, PublicationError};
@@ -155,6 +156,30 @@ impl SubgroupSender {
     /// It is more than the object's header said.
     pub fn add(&mut self, part: Bytes) -> Result<(), PublicationError> {
         self.pending.payload(part)
+    }
+
+    /// Takes what has been encoded for all who are sent it in this draft and are at its [place](Self::place).
+    pub(crate) fn add_encoded(&mut self, encoded: &Encoded) -> Result<(), PublicationError> {
+        let Encoded { begun, pieces, behind, end_of_track, .. } = encoded;
+        let at = |object| Location::new(self.writer.header().group_id, object);
+        if let Some(last) = behind.object.filter(|_| behind.object != begun.object) {
+            check_end(&self.end, at(last))?;
+        }
+        if let Some(end) = *end_of_track {
+            note_end(&self.end, at(end), ObjectStatus::EndOfTrack);
+        }
+        self.writer.follow(behind.object, behind.is_closed);
+        self.pending.encoded(pieces, behind.payload_left);
+        Ok(())
+    }
+
+    /// Where it is on its stream.
+    pub(crate) const fn place(&self) -> StreamPlace {
+        StreamPlace {
+            object: self.writer.position(),
+            payload_left: self.pending.payload_left(),
+            is_closed: self.writer.is_closed(),
+        }
     }
 
     /// Hands everything taken so far to the transport. Waits while the subscriber does not read.

@@ -83,6 +83,19 @@ impl Pending {
         Ok(())
     }
 
+    /// What has been encoded for all who are sent it; `payload_left` bytes of payload follow.
+    pub(super) fn encoded(&mut self, pieces: &[Bytes], payload_left: u64) {
+        self.seal_if(1);
+        self.bytes.extend(pieces.iter().cloned());
+        self.begun = true;
+        self.payload_left = payload_left;
+    }
+
+    /// How many bytes of the object's payload are to come.
+    pub(super) const fn payload_left(&self) -> u64 {
+        self.payload_left
+    }
+
     /// Everything, in pieces.
     fn pieces(&mut self) -> &mut VecDeque<Bytes> {
         self.seal_if(1);

@@ -42,6 +42,7 @@ mod event;
 mod group;
 mod held;
 mod merge;
+mod pack;
 mod range;
 mod reader;
 mod serve;
@@ -64,6 +65,7 @@ use moqingbird_wire::model::{
 pub use event::{Gap, GapCause, Order, ReadError, ReadOptions, Start, TrackEvent, TrackObject};
 pub use group::GroupWriter;
 pub use held::{Held, HeldItem, NoLongerHeld};
+pub use pack::Packed;
 pub use reader::{Reader, SubgroupReader};
 pub use serve::{ServeOptions, Told, serve, serve_with};
 pub use serve_fetch::serve_fetch;

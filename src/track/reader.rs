@@ -4,12 +4,14 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 
+use moqingbird_wire::Version;
 use moqingbird_wire::model::Location;
 use tokio::sync::Notify;
 
 use super::range::Range;
-use super::state::{Attached, ItemCursor, Met, Shared};
+use super::state::{Attached, ItemCursor, Met, Part, Shared, State};
 use super::{Delivery, Item, SubgroupEnd, SubgroupInfo, TrackEnd};
+use crate::api::StreamPlace;
 
 /// A cursor over what arrives on a track after the reader was made.
 pub struct Reader {
@@ -21,6 +23,8 @@ pub struct Reader {
     cursor: u64,
     missed: u64,
     end: Option<TrackEnd>,
+    /// The draft of the streams that are written from what it gives.
+    draft: Option<Version>,
 }
 
 impl Reader {
@@ -32,7 +36,16 @@ impl Reader {
         open: Vec<Attached>,
     ) -> Self {
         let open = open.into_iter().map(|at| SubgroupReader::new(&shared, at, range, true)).collect();
-        Self { shared, largest, range, open, cursor, missed: 0, end: None }
+        Self { shared, largest, range, open, cursor, missed: 0, end: None, draft: None }
+    }
+
+    /// What it gives goes on streams of a draft: it is encoded for all such readers at once.
+    pub(crate) fn encode_in(&mut self, version: Version) {
+        let mut state = self.shared.lock();
+        if let Some(before) = self.draft.replace(version) {
+            state.encodes(before, false);
+        }
+        state.encodes(version, true);
     }
 
     /// The next subgroup or datagram that the reader's filter passes, in the order in which they began. `None`: there
@@ -97,6 +110,9 @@ impl Drop for Reader {
     fn drop(&mut self) {
         let mut state = self.shared.lock();
         state.leave(self.cursor);
+        if let Some(version) = self.draft {
+            state.encodes(version, false);
+        }
         self.shared.release(state);
         self.shared.readers_changed.notify_waiters();
     }
@@ -143,24 +159,57 @@ impl SubgroupReader {
     ///
     /// Cancelled, it has taken nothing.
     pub async fn next(&mut self, items: &mut Vec<Item>) -> Option<SubgroupEnd> {
-        let (before, changed) = (items.len(), Arc::clone(&self.changed));
+        let before = items.len();
+        self.when_ready(|state, at| (state.read(at, items), items.len() > before)).await
+    }
+
+    /// As [`SubgroupReader::next`], for a stream of a draft that is at a place.
+    pub(super) async fn next_parts(
+        &mut self,
+        version: Version,
+        place: StreamPlace,
+        parts: &mut Vec<Part>,
+    ) -> Option<SubgroupEnd> {
+        let before = parts.len();
+        let read = |state: &mut State, at: &mut _| {
+            let end = state.read_parts(at, version, place, parts);
+            (end, parts.len() > before)
+        };
+        self.when_ready(read).await
+    }
+
+    /// Reads until there is an end, or something else.
+    async fn when_ready(
+        &mut self,
+        mut read: impl FnMut(&mut State, &mut ItemCursor) -> (Option<SubgroupEnd>, bool),
+    ) -> Option<SubgroupEnd> {
+        let changed = Arc::clone(&self.changed);
         loop {
             let changed = changed.notified();
-            match self.try_next(items) {
-                Some(end) => return Some(end),
-                None if items.len() > before => return None,
-                None if self.shared.lock().has_more(&self.at) => {}
-                None => changed.await,
+            let mut has_more = false;
+            let mut read = |state: &mut State, at: &mut _| {
+                let read = read(state, at);
+                has_more = state.has_more(at);
+                read
+            };
+            match self.locked(&mut read) {
+                (None, false) if has_more => {}
+                (None, false) => changed.await,
+                (end, _) => return end,
             }
         }
     }
 
+    fn locked<T>(&mut self, read: impl FnOnce(&mut State, &mut ItemCursor) -> T) -> T {
+        let mut state = self.shared.lock();
+        let read = read(&mut state, &mut self.at);
+        self.shared.release(state);
+        read
+    }
+
     /// As [`SubgroupReader::next`], without waiting.
     pub fn try_next(&mut self, items: &mut Vec<Item>) -> Option<SubgroupEnd> {
-        let mut state = self.shared.lock();
-        let end = state.read(&mut self.at, items);
-        self.shared.release(state);
-        end
+        self.locked(|state, at| state.read(at, items))
     }
 }
 

@@ -4,15 +4,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use moqingbird_wire::model::{
-    Extensions, ObjectHeader, ObjectStatus, PublishDoneCode, ReasonPhrase, ResetCode, SubgroupId,
-};
+use moqingbird_wire::model::{ObjectHeader, PublishDoneCode, ReasonPhrase, ResetCode, SubgroupId};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
+use super::state::Part;
 use super::{Delivery, Item, Reader, SubgroupEnd, SubgroupReader, Track, TrackEnd};
-use crate::api::{Heard, Publication, PublicationError, SubgroupOptions, SubgroupSender};
+use crate::api::{
+    Heard, Publication, PublicationError, StreamPlace, SubgroupOptions, SubgroupSender, as_expressible,
+};
 
 /// What a subscriber says while it is served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,10 +71,11 @@ pub async fn serve(
 pub fn serve_with<T: Fn(Told)>(
     publication: Publication,
     track: &Track,
-    reader: Reader,
+    mut reader: Reader,
     options: ServeOptions,
     tell: T,
 ) -> impl Future<Output = Result<(), PublicationError>> + use<T> {
+    reader.encode_in(publication.version());
     let (patience, taken) = (options.too_far_behind_after, Mutex::new(Instant::now()));
     let mut serving = Serving {
         preference: Preference { is_free: publication.may_mix(), datagrams: None },
@@ -181,6 +183,7 @@ impl<T: Fn(Told)> Serving<T> {
                 () = publication.cancelled() => return Err(PublicationError::Cancelled),
                 () = publication.forwarding() => {
                     *reader = track.reader(publication.filter());
+                    reader.encode_in(publication.version());
                     break;
                 }
                 delivery = reader.next() => if delivery.is_none() {
@@ -270,9 +273,10 @@ async fn try_copy_subgroup(
     mut reader: SubgroupReader,
     progress: &Progress,
 ) -> Result<(), PublicationError> {
-    let mut items = Vec::new();
-    let mut end = reader.next(&mut items).await;
-    if items.is_empty() {
+    let version = publication.version();
+    let mut parts = Vec::new();
+    let mut end = reader.next_parts(version, StreamPlace::default(), &mut parts).await;
+    if parts.is_empty() {
         return Ok(());
     }
     let info = reader.info();
@@ -289,10 +293,11 @@ async fn try_copy_subgroup(
         if !publication.forward() {
             return Ok(());
         }
-        for item in items.drain(..) {
-            match item {
-                Item::Object(header) => begin(&mut sender, header)?,
-                Item::Payload(payload) => sender.add(payload)?,
+        for part in parts.drain(..) {
+            match part {
+                Part::Encoded(encoded) => sender.add_encoded(&encoded)?,
+                Part::Item(Item::Object(header)) => begin(&mut sender, &header)?,
+                Part::Item(Item::Payload(payload)) => sender.add(payload)?,
             }
         }
         loop {
@@ -308,7 +313,7 @@ async fn try_copy_subgroup(
         }
         progress.taken();
         match end {
-            None => end = reader.next(&mut items).await,
+            None => end = reader.next_parts(version, sender.place(), &mut parts).await,
             Some(SubgroupEnd::Finished) => return sender.finish(),
             Some(SubgroupEnd::Reset(code)) => {
                 sender.reset(code);
@@ -324,14 +329,7 @@ async fn try_copy_subgroup(
 
 /// Begins an object. What the subscriber's draft cannot say of one without payload is left out: its extension headers,
 /// or all of it.
-fn begin(sender: &mut SubgroupSender, header: ObjectHeader) -> Result<(), PublicationError> {
-    match sender.begin(&header) {
-        Err(PublicationError::Encode(_)) if header.status != ObjectStatus::Normal => {
-            match sender.begin(&ObjectHeader { extensions: Extensions::NONE, ..header }) {
-                Err(PublicationError::Encode(_)) => Ok(()),
-                begun => begun,
-            }
-        }
-        begun => begun,
-    }
+fn begin(sender: &mut SubgroupSender, header: &ObjectHeader) -> Result<(), PublicationError> {
+    let is_inexpressible = |error: &_| matches!(error, PublicationError::Encode(_));
+    as_expressible(header, |header| sender.begin(header), is_inexpressible)
 }

@@ -1,16 +1,22 @@
 //! What a track holds, behind its one lock.
 
 mod evict;
+mod runs;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque, btree_map};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use moqingbird_wire::Version;
 use moqingbird_wire::model::{Datagram, DatagramBody, Location, PublishDoneCode};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::pack::{self, Drafts, Packed};
 use super::range::Range;
 use super::{Item, SubgroupEnd, SubgroupInfo, TrackEnd, TrackOptions, TrackStats};
+
+pub(super) use runs::Part;
+use runs::Run;
 
 /// How many items a reader takes under one lock.
 const BATCH: usize = 256;
@@ -47,9 +53,10 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Wakes the feeders if they may go on.
-    pub(super) fn release(&self, state: MutexGuard<'_, State>) {
-        let ready = state.is_ready();
+    /// Wakes the feeders if they wait and may go on.
+    pub(super) fn release(&self, mut state: MutexGuard<'_, State>) {
+        let ready = state.held_back && state.is_ready();
+        state.held_back &= !ready;
         drop(state);
         if ready {
             self.caught_up.notify_waiters();
@@ -79,6 +86,10 @@ pub(super) struct State {
     unread: usize,
     /// How many readers there are.
     readers: usize,
+    /// How many of them write streams of each draft.
+    encoding: [usize; Version::ALL.len()],
+    /// A feeder waits for the readers.
+    held_back: bool,
     /// The readers were given up as too slow, and none has moved since.
     stalled: bool,
     /// What was written, read and missed so far.
@@ -117,6 +128,8 @@ pub(super) struct Subgroup {
     pub(super) info: SubgroupInfo,
     /// What is kept of it.
     pub(super) items: VecDeque<Item>,
+    /// How they came, where they were encoded.
+    runs: VecDeque<Run>,
     /// The number of the first item that is kept.
     pub(super) first: u64,
     /// The number behind the last item that anybody has read.
@@ -178,6 +191,8 @@ impl State {
             bytes: 0,
             unread: 0,
             readers: 0,
+            encoding: Default::default(),
+            held_back: false,
             stalled: false,
             counts: TrackStats::default(),
         }
@@ -185,11 +200,12 @@ impl State {
 
     // --- the writer's side ---
 
-    pub(super) fn open(&mut self, info: SubgroupInfo) -> (u64, Arc<Notify>) {
+    pub(super) fn open(&mut self, info: SubgroupInfo) -> (u64, Drafts, Arc<Notify>) {
         let changed = Arc::new(Notify::new());
         let subgroup = Subgroup {
             info,
             items: VecDeque::new(),
+            runs: VecDeque::new(),
             first: 0,
             read: 0,
             unread: 0,
@@ -199,7 +215,7 @@ impl State {
             places: BTreeMap::new(),
             changed: Arc::clone(&changed),
         };
-        (self.arrive(info.group_id, Content::Subgroup(subgroup)), changed)
+        (self.arrive(info.group_id, Content::Subgroup(subgroup)), self.drafts(), changed)
     }
 
     pub(super) fn datagram(&mut self, datagram: Datagram) {
@@ -229,22 +245,27 @@ impl State {
         number
     }
 
-    /// Appends to a subgroup that has not ended. Whether the largest group moved.
-    pub(super) fn push(&mut self, arrival: u64, items: &mut Vec<Item>) -> bool {
+    /// Appends to a subgroup that has not ended. Whether the largest group moved, and which drafts are read now.
+    pub(super) fn push(&mut self, arrival: u64, packed: Packed) -> (bool, Drafts) {
         let before = self.largest.map(|largest| largest.group);
+        let Packed { items, encoded } = packed;
+        let next = self.subgroup(arrival).map_or(0, Subgroup::behind_last);
+        let run = (!encoded.is_empty()).then(|| Run::new(next, &items, encoded));
         let weight = items.iter().map(item_weight).sum();
-        self.make_room(weight);
+        let whole = run.as_ref().map_or(weight, Run::weight);
+        self.make_room(whole);
+        let drafts = self.drafts();
         let Some(Arrival { pending, content: Content::Subgroup(subgroup) }) = self.arrivals.get_mut(&arrival)
         else {
-            return false;
+            return (false, drafts);
         };
         let group = subgroup.info.group_id;
         if let Some(group) = self.groups.get_mut(&group) {
             group.written = Instant::now();
         }
         let mut largest = None;
-        for item in items.drain(..) {
-            match &item {
+        for item in &items {
+            match item {
                 Item::Object(header) => {
                     largest = Some(Location::new(group, header.object_id));
                     subgroup.info.subgroup_id.get_or_insert(header.object_id);
@@ -252,9 +273,10 @@ impl State {
                 }
                 Item::Payload(bytes) => self.counts.written_bytes += bytes.len() as u64,
             }
-            subgroup.items.push_back(item);
         }
-        self.bytes += weight;
+        subgroup.items.extend(items);
+        subgroup.runs.extend(run);
+        self.bytes += whole;
         if *pending + subgroup.attached > 0 {
             subgroup.unread += weight;
             self.unread += weight;
@@ -265,7 +287,16 @@ impl State {
         if let Some(location) = largest {
             self.raise_largest(location);
         }
-        self.largest.map(|largest| largest.group) != before
+        (self.largest.map(|largest| largest.group) != before, drafts)
+    }
+
+    /// The drafts in which somebody reads.
+    fn drafts(&self) -> Drafts {
+        let mut drafts = Drafts::default();
+        for version in Version::ALL.iter().filter(|version| self.encoding[pack::place(**version)] > 0) {
+            drafts.add(*version);
+        }
+        drafts
     }
 
     /// Ends a subgroup; the first end counts.
@@ -311,6 +342,12 @@ impl State {
 
     pub(super) const fn is_ready(&self) -> bool {
         self.stalled || self.unread <= self.options.window
+    }
+
+    /// Whether a feeder has to wait: it is woken then as soon as it may go on.
+    pub(super) const fn holds_back(&mut self) -> bool {
+        self.held_back = !self.is_ready();
+        self.held_back
     }
 
     pub(super) const fn give_up(&mut self) {
@@ -382,6 +419,12 @@ impl State {
         self.subgroup(number).is_some_and(|subgroup| subgroup.end.is_none())
     }
 
+    /// One of the readers writes streams of a draft, or does no longer.
+    pub(super) fn encodes(&mut self, version: Version, does: bool) {
+        let readers = &mut self.encoding[pack::place(version)];
+        *readers = if does { *readers + 1 } else { readers.saturating_sub(1) };
+    }
+
     /// Ends a cursor over arrivals.
     pub(super) fn leave(&mut self, cursor: u64) {
         self.readers -= 1;
@@ -396,22 +439,38 @@ impl State {
 
     /// Gives what is ready at a cursor, and how the subgroup ended if nothing follows.
     pub(super) fn read(&mut self, at: &mut ItemCursor, items: &mut Vec<Item>) -> Option<SubgroupEnd> {
+        let from = at.position;
+        if self.begin_reading(at).is_none() {
+            return Some(SubgroupEnd::TooFarBehind);
+        }
+        self.read_items(at, BATCH, items);
+        self.end_reading(at, from)
+    }
+
+    /// The subgroup at a cursor; `None` if what comes next is gone.
+    fn begin_reading(&mut self, at: &mut ItemCursor) -> Option<&mut Subgroup> {
         let subgroup = match self.arrivals.get_mut(&at.arrival).map(|arrival| &mut arrival.content) {
             Some(Content::Subgroup(subgroup)) if subgroup.first <= at.position => subgroup,
             _ => {
                 self.counts.too_far_behind += 1;
-                return Some(SubgroupEnd::TooFarBehind);
+                return None;
             }
         };
         at.info = subgroup.info;
-        let group = subgroup.info.group_id;
         // A reader that began behind what nobody has read will not come to it: it is the fastest from here on.
         self.unread -= subgroup.pass_over(at.position);
-        let from = at.position;
+        Some(subgroup)
+    }
+
+    fn read_items(&mut self, at: &mut ItemCursor, limit: usize, items: &mut Vec<Item>) {
+        let Some(Arrival { content: Content::Subgroup(subgroup), .. }) = self.arrivals.get_mut(&at.arrival)
+        else {
+            return;
+        };
         let skip = usize::try_from(at.position - subgroup.first).unwrap_or(usize::MAX);
-        for item in subgroup.items.iter().skip(skip).take(BATCH) {
+        for item in subgroup.items.iter().skip(skip).take(limit) {
             if let Item::Object(header) = item {
-                at.skipping = !at.range.passes(Location::new(group, header.object_id));
+                at.skipping = !at.range.passes(Location::new(at.info.group_id, header.object_id));
             }
             if !at.skipping {
                 match item {
@@ -429,8 +488,14 @@ impl State {
             at.position += 1;
         }
         subgroup.read = subgroup.read.max(at.position);
+    }
+
+    /// How the subgroup ended, if nothing follows. What all have read is forgotten where it is not to be kept.
+    fn end_reading(&mut self, at: &ItemCursor, from: u64) -> Option<SubgroupEnd> {
+        let keep_read = self.options.keep_read;
+        let subgroup = self.subgroup_mut(at.arrival)?;
         let end = if at.position == subgroup.behind_last() { subgroup.end } else { None };
-        if !self.options.keep_read && from < at.position {
+        if !keep_read && from < at.position {
             subgroup.moved(from, at.position);
             self.prune(at.arrival);
         }
@@ -488,6 +553,7 @@ impl State {
             self.bytes -= item_weight(&item);
             subgroup.first += 1;
         }
+        self.bytes -= subgroup.trim_runs();
     }
 
     /// Counts as read what no reader is to come to any more, and forgets a subgroup that is of no use to anybody.

@@ -12,12 +12,17 @@ use moqingbird_wire::model::{
 };
 use tokio::sync::Notify;
 
+use super::pack::{Drafts, Packer};
 use super::range::Range;
 use super::state::Shared;
 use super::{
-    GroupWriter, Held, Item, ReadOptions, Reader, SubgroupEnd, SubgroupInfo, TrackEnd, TrackOptions,
+    GroupWriter, Held, Item, Packed, ReadOptions, Reader, SubgroupEnd, SubgroupInfo, TrackEnd, TrackOptions,
     TrackStats, TrackSubscription,
 };
+
+/// Payload in parts of up to so many bytes is copied once, to be in one piece with its header, where it is encoded for many
+/// readers.
+const SMALL: usize = 512;
 
 /// The one writer of a track. Dropped without [`Writer::finish`], the track is aborted.
 #[derive(Debug)]
@@ -195,12 +200,14 @@ impl Track {
 
     /// Begins a subgroup whose frames take their IDs from `ids`.
     pub(super) fn open_subgroup(&self, info: SubgroupInfo, ids: Arc<AtomicU64>) -> SubgroupWriter {
-        let (arrival, changed) = self.shared.lock().open(info);
+        let (arrival, drafts, changed) = self.shared.lock().open(info);
         self.shared.arrived.notify_waiters();
         SubgroupWriter {
             shared: Arc::clone(&self.shared),
             arrival,
             changed,
+            packer: Packer::new(info),
+            drafts,
             last_object: None,
             payload_left: 0,
             group_id: info.group_id,
@@ -229,7 +236,7 @@ impl Track {
     pub async fn ready(&self) {
         loop {
             let caught_up = self.shared.caught_up.notified();
-            if self.shared.lock().is_ready() {
+            if !self.shared.lock().holds_back() {
                 return;
             }
             caught_up.await;
@@ -260,6 +267,9 @@ pub struct SubgroupWriter {
     shared: Arc<Shared>,
     arrival: u64,
     changed: Arc<Notify>,
+    packer: Packer,
+    /// In which its readers are served, as of the last writing.
+    drafts: Drafts,
     last_object: Option<u64>,
     payload_left: u64,
     group_id: u64,
@@ -315,8 +325,40 @@ impl SubgroupWriter {
     /// # Errors
     /// As [`SubgroupWriter::object`] and [`SubgroupWriter::chunk`].
     pub fn write(&mut self, items: &mut Vec<Item>) -> Result<(), WriteError> {
-        let (mut last_object, mut payload_left) = (self.last_object, self.payload_left);
-        for item in items.iter() {
+        let before = self.check(items)?;
+        let packed = self.packer.pack(self.drafts, before, std::mem::take(items), SMALL, false);
+        self.write_packed(packed);
+        Ok(())
+    }
+
+    /// Makes items ready to be written, whose payload is copied into a piece of its own, once for all readers: for those
+    /// who forward what came in pieces that hold much else. What is packed is to be written, in this order.
+    ///
+    /// # Errors
+    /// As [`SubgroupWriter::write`].
+    pub fn pack(&mut self, items: Vec<Item>) -> Result<Packed, WriteError> {
+        let before = self.check(&items)?;
+        Ok(self.packer.pack(self.drafts, before, items, usize::MAX, true))
+    }
+
+    /// Writes what has been made ready, under one lock.
+    pub fn write_packed(&mut self, packed: Packed) {
+        let mut state = self.shared.lock();
+        let (new_group, drafts) = state.push(self.arrival, packed);
+        self.shared.release(state);
+        self.drafts = drafts;
+        self.changed.notify_waiters();
+        if new_group {
+            self.shared.arrived.notify_waiters();
+        }
+    }
+
+    /// Whether items may follow what was written, and where that ended: its last object, and how much of its payload is to
+    /// come.
+    fn check(&mut self, items: &[Item]) -> Result<(Option<u64>, u64), WriteError> {
+        let before = (self.last_object, self.payload_left);
+        let (mut last_object, mut payload_left) = before;
+        for item in items {
             match item {
                 Item::Object(_) if payload_left > 0 => return Err(WriteError::PayloadTooShort(payload_left)),
                 Item::Object(header) => {
@@ -334,14 +376,7 @@ impl SubgroupWriter {
             }
         }
         (self.last_object, self.payload_left) = (last_object, payload_left);
-        let mut state = self.shared.lock();
-        let new_group = state.push(self.arrival, items);
-        self.shared.release(state);
-        self.changed.notify_waiters();
-        if new_group {
-            self.shared.arrived.notify_waiters();
-        }
-        Ok(())
+        Ok(before)
     }
 
     /// Waits as [`Track::ready`] does.

@@ -53,11 +53,31 @@ struct Group {
 #[derive(Debug)]
 struct Entry {
     header: FetchObject,
-    parts: Vec<Bytes>,
+    parts: Parts,
     /// How many bytes of payload are to come.
     left: u64,
     /// When its first byte came.
     since: Duration,
+}
+
+/// The payload of an object in the parts in which it came: mostly one.
+#[derive(Debug, Default)]
+struct Parts {
+    first: Bytes,
+    rest: Vec<Bytes>,
+}
+
+impl Parts {
+    fn push(&mut self, part: Bytes) {
+        match self.first.is_empty() {
+            true => self.first = part,
+            false => self.rest.push(part),
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Bytes> {
+        std::iter::once(&self.first).filter(|first| !first.is_empty()).chain(&self.rest)
+    }
 }
 
 /// What comes next in a range.
@@ -251,7 +271,7 @@ impl Store {
         self.remove(location);
         self.bytes += OBJECT_WEIGHT + header.extensions.byte_length();
         let left = header.payload_length;
-        let entry = Entry { header, parts: Vec::new(), left, since: now };
+        let entry = Entry { header, parts: Parts::default(), left, since: now };
         self.group(location.group, now).objects.insert(location.object, entry);
     }
 
@@ -357,7 +377,7 @@ impl Store {
     /// A part of an object.
     pub(crate) fn part(&self, location: Location, number: usize) -> Part {
         match self.entry(location) {
-            Some(entry) => match entry.parts.get(number) {
+            Some(entry) => match entry.parts.iter().nth(number) {
                 Some(part) => Part::Payload(part.clone()),
                 None if entry.left == 0 => Part::End,
                 None => Part::Later,
@@ -369,7 +389,7 @@ impl Store {
     /// Whether a part of a payload is not what is kept of it.
     pub(crate) fn differs(&self, location: Location, mut offset: usize, mut part: &[u8]) -> bool {
         let Some(entry) = self.entry(location) else { return false };
-        for kept in &entry.parts {
+        for kept in entry.parts.iter() {
             if part.is_empty() {
                 return false;
             }

@@ -91,6 +91,7 @@ impl State {
                         self.unread -= weight;
                     }
                     subgroup.first += 1;
+                    self.bytes -= subgroup.trim_runs();
                 }
                 let spent = subgroup.items.is_empty() && subgroup.end.is_some();
                 if spent && !std::mem::replace(&mut subgroup.evicted, true) {

@@ -35,6 +35,18 @@ impl SubgroupWriter {
         self.cursor.previous
     }
 
+    /// Whether End of Group or End of Track has been written: no object follows.
+    pub const fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// Moves behind objects whose bytes another writer of the same draft has written at this [position](Self::position):
+    /// to where that one is now. Both are on streams that begin alike.
+    pub const fn follow(&mut self, position: Option<u64>, is_closed: bool) {
+        self.cursor.previous = position;
+        self.closed = is_closed;
+    }
+
     /// The first bytes of the stream.
     ///
     /// # Errors
