@@ -16,6 +16,10 @@ pub struct RelayOptions {
     /// What is kept of each track for subscribers of different pace. Default: 8 MiB at most, and nothing that all of them
     /// have read.
     pub track: TrackOptions,
+    /// How many bytes all tracks together keep for subscribers of different pace, what describes objects included. When it is
+    /// used up, the tracks that hold more than an equal share lose what is oldest, and the slow subscribers that had not come to
+    /// it lose that. Default: 64 MiB.
+    pub backlog: usize,
     /// How long a publisher is held back by subscribers none of whom reads. After that it is read on, and they lose
     /// what is no longer kept. Default: 2 s.
     pub stalled_after: Duration,
@@ -47,6 +51,7 @@ impl Default for RelayOptions {
         track.keep_read = false;
         Self {
             track,
+            backlog: 64 << 20,
             stalled_after: Duration::from_secs(2),
             max_subgroups: 256,
             too_far_behind_after: Duration::from_secs(10),

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use moqingbird::track::{Item, SubgroupInfo, SubgroupWriter, Track, Writer};
+use moqingbird::track::{Budget, Item, SubgroupInfo, SubgroupWriter, Track, Writer};
 use moqingbird::wire::model::{
     Datagram, Location, ObjectHeader, PublishDoneCode, ReasonPhrase, ResetCode, TrackExtensions,
 };
@@ -58,9 +58,9 @@ pub(crate) struct Malformed(pub(crate) &'static str);
 const DIFFERS: Malformed = Malformed("an object differs from what it was before");
 
 impl Fanout {
-    pub(crate) fn new(options: &RelayOptions, cached: Arc<CachedTrack>) -> Self {
+    pub(crate) fn new(options: &RelayOptions, backlog: &Budget, cached: Arc<CachedTrack>) -> Self {
         Self {
-            writer: Writer::new(options.track),
+            writer: Writer::new_within(options.track, backlog),
             cached,
             state: Mutex::default(),
             went_on: Notify::new(),

@@ -6,7 +6,7 @@
 //! other stream may go on with it. Two publishers of the same objects thus feed the same lane, whichever is first with each
 //! object; if one is lost, even in the middle of an object, the other goes on from there.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use moqingbird::wire::model::{Location, ObjectHeader};
 
@@ -46,7 +46,7 @@ pub(crate) struct Merge {
     groups: BTreeMap<u64, Group>,
     /// The groups in the order in which they came.
     order: VecDeque<u64>,
-    streams: HashMap<StreamKey, Stream>,
+    streams: BTreeMap<StreamKey, Stream>,
     lanes: BTreeMap<LaneKey, Lane>,
 }
 
@@ -55,6 +55,8 @@ struct Group {
     /// Its objects that are complete.
     seen: Ranges,
     streams: usize,
+    /// How many of its lanes are in the middle of an object.
+    partial: usize,
 }
 
 #[derive(Debug)]
@@ -135,6 +137,10 @@ impl Merge {
     /// skipped.
     pub(crate) fn object(&mut self, key: StreamKey, header: &ObjectHeader) -> Verdict {
         let object = header.object_id;
+        if let Some(lane) = self.goes_on(key, object) {
+            self.write(key, lane, header);
+            return Verdict::Append(lane);
+        }
         let Some(stream) = self.streams.get_mut(&key) else { return Verdict::Skip };
         let subgroup = *stream.subgroup.get_or_insert(object);
         let (group, previous, bound) = (stream.group, stream.previous, stream.lane);
@@ -157,6 +163,15 @@ impl Merge {
         Verdict::Open(lane, given_up)
     }
 
+    /// The lane of a stream whose next object is the next one there, as no other stream of its group has it: the usual case.
+    fn goes_on(&self, key: StreamKey, object: u64) -> Option<LaneKey> {
+        let stream = self.streams.get(&key)?;
+        let lane = stream.lane?;
+        let group = self.groups.get(&stream.group)?;
+        let is_new = group.partial == 0 && group.seen.last() < Some(object);
+        (is_new && self.lanes.get(&lane)?.continues(stream.previous, object)).then_some(lane)
+    }
+
     /// The lanes of a subgroup with which no other stream can go on.
     fn give_up(&mut self, key: StreamKey, group: u64, subgroup: Option<u64>) -> Vec<LaneKey> {
         let others = self
@@ -170,7 +185,9 @@ impl Merge {
         let lanes: Vec<_> =
             self.lanes.iter().filter(|(_, lane)| of_subgroup(lane)).map(|(key, _)| *key).collect();
         for lane in &lanes {
-            self.lanes.remove(lane);
+            if self.lanes.remove(lane).is_some_and(|lane| lane.partial.is_some()) {
+                self.group(group).partial -= 1;
+            }
         }
         lanes
     }
@@ -219,11 +236,13 @@ impl Merge {
 
     fn write(&mut self, key: StreamKey, at: LaneKey, header: &ObjectHeader) {
         self.bind(key, at);
+        if header.payload_length == 0 {
+            return self.complete(key, at, header.object_id);
+        }
         if let Some(lane) = self.lanes.get_mut(&at) {
             lane.partial = Some(Partial { header: header.clone(), done: 0, owner: Some(key) });
-        }
-        if header.payload_length == 0 {
-            self.complete(key, at, header.object_id);
+            let group = lane.group;
+            self.group(group).partial += 1;
         }
     }
 
@@ -244,10 +263,12 @@ impl Merge {
 
     fn complete(&mut self, key: StreamKey, at: LaneKey, object: u64) {
         if let Some(lane) = self.lanes.get_mut(&at) {
-            lane.partial = None;
+            let was_partial = lane.partial.take().is_some();
             lane.last = Some(object);
             let group = lane.group;
-            self.group(group).seen.insert(object, object);
+            let group = self.group(group);
+            group.partial -= usize::from(was_partial);
+            group.seen.insert(object, object);
         }
         self.pass(key, object);
     }

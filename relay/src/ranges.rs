@@ -78,6 +78,11 @@ impl Ranges {
         self.runs.range(..=number).next_back().map(|(_, end)| (*end).min(number))
     }
 
+    /// The largest number of the set.
+    pub(crate) fn last(&self) -> Option<u64> {
+        self.runs.last_key_value().map(|(_, last)| *last)
+    }
+
     /// How many runs there are.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use moqingbird::track::{Track, TrackStats};
+use moqingbird::track::{Budget, Track, TrackStats};
 use moqingbird::wire::model::{
     AuthorizationToken, FullTrackName, Location, Publish, PublishNamespace, SessionErrorCode, Subscribe,
     SubscriptionFilter, TrackAlias, TrackExtensions, TrackNamespace,
@@ -38,7 +38,7 @@ impl Relay {
         let id = links::random_id();
         let cache = Cache::new(options.cache);
         let policy = Policy { linger: !options.linger.is_zero(), hold: !options.hold.is_zero() };
-        let state = Mutex::new(State::new(Core::new(id, policy)));
+        let state = Mutex::new(State::new(Core::new(id, policy), options.backlog));
         let admission = Admission::new(options.limits, options.retry);
         let denials = AtomicU64::new(0);
         Self { shared: Arc::new(Shared { id, options, admission, denials, cache, state }) }
@@ -219,6 +219,8 @@ struct State {
     /// The task's end of each request that is known to the core.
     held: HashMap<RequestKey, Held>,
     tracks: HashMap<TrackKey, Arc<Fanout>>,
+    /// What all tracks keep together.
+    backlog: Budget,
     /// Tracks that have ended and are still being read.
     ended: Vec<Track>,
     /// What became of the objects of tracks that are gone.
@@ -552,9 +554,10 @@ impl State {
         });
     }
 
-    fn new(core: Core) -> Self {
+    fn new(core: Core, backlog: usize) -> Self {
         Self {
             core,
+            backlog: Budget::new(backlog),
             last_peer: 0,
             peers: HashMap::new(),
             held: HashMap::new(),
@@ -640,6 +643,7 @@ impl State {
     }
 
     fn fanout(&mut self, track: TrackKey, options: &RelayOptions, cached: Arc<CachedTrack>) -> Arc<Fanout> {
-        Arc::clone(self.tracks.entry(track).or_insert_with(|| Arc::new(Fanout::new(options, cached))))
+        let new = || Arc::new(Fanout::new(options, &self.backlog, cached));
+        Arc::clone(self.tracks.entry(track).or_insert_with(new))
     }
 }

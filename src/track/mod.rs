@@ -29,15 +29,16 @@
 //! ```
 //!
 //! A track knows neither connections nor drafts. A reader gets what is published after it was made and what its filter
-//! passes; an object is read while it is still being written. Payload is never copied: readers share the slices that
-//! the writer hands in.
+//! passes; an object is read while it is still being written. Payload is never copied for a reader: all share the slices that
+//! the writer hands in. What goes to subscribers is encoded once a draft, with small payload copied behind its header.
 //!
-//! Memory is bounded by [`TrackOptions`]: before something new is kept, the oldest objects of the oldest group give way,
+//! Memory is bounded by [`TrackOptions`], that of many tracks together by a [`Budget`]: before something new is kept, the oldest objects of the oldest group give way,
 //! those that somebody has read before those that nobody has. A reader that had not come so far is told
 //! [`TooFarBehind`](SubgroupEnd::TooFarBehind) for that subgroup, and goes on with the next. Whoever feeds a writer
 //! from a network waits for [`Writer::ready`] before it reads on: a fast publisher is then held back at the pace of the
 //! fastest reader, which misses nothing.
 
+mod budget;
 mod event;
 mod group;
 mod held;
@@ -62,6 +63,7 @@ use moqingbird_wire::model::{
     DEFAULT_PRIORITY, Datagram, ObjectHeader, PublishDoneCode, ReasonPhrase, ResetCode,
 };
 
+pub use budget::Budget;
 pub use event::{Gap, GapCause, Order, ReadError, ReadOptions, Start, TrackEvent, TrackObject};
 pub use group::GroupWriter;
 pub use held::{Held, HeldItem, NoLongerHeld};

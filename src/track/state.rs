@@ -1,20 +1,24 @@
 //! What a track holds, behind its one lock.
 
 mod evict;
+mod lock;
 mod runs;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque, btree_map};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use moqingbird_wire::Version;
 use moqingbird_wire::model::{Datagram, DatagramBody, Location, PublishDoneCode};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::budget::Budget;
 use super::pack::{self, Drafts, Packed};
 use super::range::Range;
 use super::{Item, SubgroupEnd, SubgroupInfo, TrackEnd, TrackOptions, TrackStats};
 
+pub(super) use evict::Victims;
+pub(super) use lock::Shared;
 pub(super) use runs::Part;
 use runs::Run;
 
@@ -24,49 +28,12 @@ const BATCH: usize = 256;
 /// What it costs to know of a datagram, or of a subgroup that has ended.
 const ARRIVAL_WEIGHT: usize = size_of::<Arrival>();
 
-/// A track: its content, and who waits for it.
-#[derive(Debug)]
-pub(super) struct Shared {
-    state: Mutex<State>,
-    /// Something arrived, a subgroup or the track ended, or the largest group moved.
-    pub(super) arrived: Notify,
-    /// The fastest reader came within the window.
-    pub(super) caught_up: Notify,
-    /// A reader came or went.
-    pub(super) readers_changed: Notify,
-}
-
-impl Shared {
-    pub(super) fn new(options: TrackOptions) -> Arc<Self> {
-        Arc::new(Self {
-            state: Mutex::new(State::new(options)),
-            arrived: Notify::new(),
-            caught_up: Notify::new(),
-            readers_changed: Notify::new(),
-        })
-    }
-
-    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
-        #[cfg(test)]
-        super::tests::interleave();
-        // Nothing between lock and unlock panics, so a poisoned lock guards a whole state.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Wakes the feeders if they wait and may go on.
-    pub(super) fn release(&self, mut state: MutexGuard<'_, State>) {
-        let ready = state.held_back && state.is_ready();
-        state.held_back &= !ready;
-        drop(state);
-        if ready {
-            self.caught_up.notify_waiters();
-        }
-    }
-}
-
 #[derive(Debug)]
 pub(super) struct State {
     options: TrackOptions,
+    /// What it shares with other tracks, and what that knows of it.
+    budget: Option<Budget>,
+    accounted: usize,
     pub(super) largest: Option<Location>,
     pub(super) end: Option<TrackEnd>,
     /// The largest location whose object was evicted, or given up by the writer.
@@ -177,9 +144,11 @@ pub(super) struct ItemCursor {
 }
 
 impl State {
-    fn new(options: TrackOptions) -> Self {
+    fn new(options: TrackOptions, budget: Option<Budget>) -> Self {
         Self {
             options,
+            budget,
+            accounted: 0,
             largest: None,
             end: None,
             lost: None,
@@ -340,12 +309,27 @@ impl State {
         self.lost = self.lost.max(Some(location));
     }
 
-    pub(super) const fn is_ready(&self) -> bool {
-        self.stalled || self.unread <= self.options.window
+    pub(super) fn is_ready(&self) -> bool {
+        self.stalled || self.unread <= self.window()
+    }
+
+    /// How many bytes the fastest reader may be behind.
+    fn window(&self) -> usize {
+        let window = self.options.window;
+        self.budget.as_ref().map_or(window, |budget| window.min(budget.share() / 2))
+    }
+
+    /// What it shares with other tracks.
+    pub(super) fn budget(&self) -> Option<Budget> {
+        self.budget.clone()
+    }
+
+    pub(super) const fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Whether a feeder has to wait: it is woken then as soon as it may go on.
-    pub(super) const fn holds_back(&mut self) -> bool {
+    pub(super) fn holds_back(&mut self) -> bool {
         self.held_back = !self.is_ready();
         self.held_back
     }

@@ -3,6 +3,7 @@
 mod held;
 mod interleavings;
 mod model;
+mod shared;
 
 use std::cell::Cell;
 use std::pin::pin;

@@ -16,8 +16,8 @@ use super::pack::{Drafts, Packer};
 use super::range::Range;
 use super::state::Shared;
 use super::{
-    GroupWriter, Held, Item, Packed, ReadOptions, Reader, SubgroupEnd, SubgroupInfo, TrackEnd, TrackOptions,
-    TrackStats, TrackSubscription,
+    Budget, GroupWriter, Held, Item, Packed, ReadOptions, Reader, SubgroupEnd, SubgroupInfo, TrackEnd,
+    TrackOptions, TrackStats, TrackSubscription,
 };
 
 /// Payload in parts of up to so many bytes is copied once, to be in one piece with its header, where it is encoded for many
@@ -39,7 +39,12 @@ pub struct Track {
 impl Writer {
     /// A track that holds nothing.
     pub fn new(options: TrackOptions) -> Self {
-        Self { track: Track { shared: Shared::new(options) } }
+        Self { track: Track { shared: Shared::new(options, None) } }
+    }
+
+    /// As [`Writer::new`], for one of many tracks that have a budget together.
+    pub fn new_within(options: TrackOptions, budget: &Budget) -> Self {
+        Self { track: Track { shared: Shared::new(options, Some(budget)) } }
     }
 
     /// The track, to make readers of it elsewhere.
@@ -106,8 +111,14 @@ impl Writer {
 
     /// Writes an object that travels in a datagram. Its Track Alias means nothing here.
     pub fn datagram(&self, datagram: Datagram) {
-        self.track.shared.lock().datagram(datagram);
+        let mut state = self.track.shared.lock();
+        state.datagram(datagram);
+        let budget = state.budget();
+        drop(state);
         self.track.shared.arrived.notify_waiters();
+        if let Some(budget) = budget {
+            budget.make_room();
+        }
     }
 
     /// The largest location whose object has begun.
@@ -345,11 +356,15 @@ impl SubgroupWriter {
     pub fn write_packed(&mut self, packed: Packed) {
         let mut state = self.shared.lock();
         let (new_group, drafts) = state.push(self.arrival, packed);
+        let budget = state.budget();
         self.shared.release(state);
         self.drafts = drafts;
         self.changed.notify_waiters();
         if new_group {
             self.shared.arrived.notify_waiters();
+        }
+        if let Some(budget) = budget {
+            budget.make_room();
         }
     }
 

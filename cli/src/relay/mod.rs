@@ -178,12 +178,14 @@ fn relay(settings: &Settings) -> Result<(Relay, Option<Arc<JwtAuthorizer>>), Fai
     limits.handshakes = settings.max_handshakes.unwrap_or(limits.handshakes);
     limits.namespaces_per_session = settings.max_namespaces.unwrap_or(limits.namespaces_per_session);
     let cache = &mut options.cache;
-    cache.max_bytes = match settings.cache {
-        Some(size) => usize::try_from(size.as_u64()).map_err(Failure::input)?,
-        None => cache.max_bytes,
+    let bytes = |size: Option<bytesize::ByteSize>, default| match size {
+        Some(size) => usize::try_from(size.as_u64()).map_err(Failure::input),
+        None => Ok(default),
     };
+    cache.max_bytes = bytes(settings.cache, cache.max_bytes)?;
     cache.max_groups = settings.cache_groups.unwrap_or(cache.max_groups);
     cache.max_age = settings.cache_age.map_or(cache.max_age, Into::into);
+    options.backlog = bytes(settings.backlog, options.backlog)?;
     options.linger = settings.linger.map_or(options.linger, Into::into);
     options.hold = settings.hold.map_or(options.hold, Into::into);
     options.retry = match settings.retry {

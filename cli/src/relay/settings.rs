@@ -112,6 +112,10 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "TIME", env = "MOQT_RELAY_CACHE_AGE")]
     #[serde(with = "text", skip_serializing_if = "Option::is_none")]
     pub(crate) cache_age: Option<Duration>,
+    /// How many bytes are kept for subscribers that are behind, of all tracks together [default: 64MiB]
+    #[arg(long, value_name = "SIZE", env = "MOQT_RELAY_BACKLOG")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) backlog: Option<ByteSize>,
     /// How long a track is still received when its last subscriber has left [default: 1s]
     #[arg(long, value_name = "TIME", env = "MOQT_RELAY_LINGER")]
     #[serde(with = "text", skip_serializing_if = "Option::is_none")]

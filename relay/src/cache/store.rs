@@ -199,17 +199,18 @@ impl Store {
     // --- what comes ---
 
     fn group(&mut self, id: u64, now: Duration) -> &mut Group {
-        if !self.groups.contains_key(&id) {
-            self.bytes += GROUP_WEIGHT;
-        }
-        self.groups.entry(id).or_insert_with(|| Group {
-            objects: BTreeMap::new(),
-            absent: Ranges::default(),
-            stated: Ranges::default(),
-            since: now,
-            live: false,
-            open: 0,
-            broken: false,
+        let bytes = &mut self.bytes;
+        self.groups.entry(id).or_insert_with(|| {
+            *bytes += GROUP_WEIGHT;
+            Group {
+                objects: BTreeMap::new(),
+                absent: Ranges::default(),
+                stated: Ranges::default(),
+                since: now,
+                live: false,
+                open: 0,
+                broken: false,
+            }
         })
     }
 
@@ -268,11 +269,11 @@ impl Store {
             }
             _ => {}
         }
-        self.remove(location);
         self.bytes += OBJECT_WEIGHT + header.extensions.byte_length();
         let left = header.payload_length;
         let entry = Entry { header, parts: Parts::default(), left, since: now };
-        self.group(location.group, now).objects.insert(location.object, entry);
+        let before = self.group(location.group, now).objects.insert(location.object, entry);
+        self.bytes -= before.map_or(0, |before| before.weight());
     }
 
     fn state_absent(&mut self, group: u64, first: u64, last: u64, now: Duration) {

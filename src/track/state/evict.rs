@@ -7,8 +7,8 @@ use tokio::time::Instant;
 use super::{ARRIVAL_WEIGHT, Arrival, Content, Item, State, datagram_weight, item_weight};
 
 /// What may be evicted.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Victims {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::track) enum Victims {
     /// What the fastest reader has read, or nobody wanted.
     Read,
     /// Anything.
@@ -26,8 +26,13 @@ impl State {
             self.evict_group(id, Victims::Read, |_| true);
         }
         for victims in [Victims::Read, Victims::All] {
-            while self.bytes + weight > self.options.max_bytes && self.evict_oldest(victims, weight) {}
+            self.shrink_to(self.options.max_bytes.saturating_sub(weight), victims);
         }
+    }
+
+    /// Evicts until no more than so many bytes are kept, or nothing is left that may be evicted.
+    pub(in crate::track) fn shrink_to(&mut self, bytes: usize, victims: Victims) {
+        while self.bytes > bytes && self.evict_oldest(victims, bytes) {}
     }
 
     /// Evicts the groups that are too old, all but the newest.
@@ -42,13 +47,13 @@ impl State {
         }
     }
 
-    /// Evicts, of the oldest group that has any, what makes room for `weight` more bytes. Whether there was any.
-    fn evict_oldest(&mut self, victims: Victims, weight: usize) -> bool {
+    /// Evicts, of the oldest group that has any, until no more than so many bytes are kept. Whether there was any.
+    fn evict_oldest(&mut self, victims: Victims, bytes: usize) -> bool {
         let oldest = self.groups.iter().find(|(_, group)| {
             group.arrivals.iter().any(|number| self.arrivals.get(number).is_some_and(|it| it.has(victims)))
         });
         let Some((&id, _)) = oldest else { return false };
-        self.evict_group(id, victims, |state| state.bytes + weight > state.options.max_bytes);
+        self.evict_group(id, victims, |state| state.bytes > bytes);
         true
     }
 
