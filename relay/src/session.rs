@@ -16,7 +16,7 @@ use moqingbird::{
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::auth::{Access, AllowAll, Authorizer, InUse, Operation, Until, expired};
+use crate::auth::{Access, AllowAll, Allowance, Authorizer, InUse, Operation, Renewal, Until, expired};
 use crate::bridge;
 use crate::core::{Input, Link, PeerId, RequestKey};
 use crate::fanout::Fanout;
@@ -80,7 +80,7 @@ pub(crate) async fn serve(shared: Arc<Shared>, session: Session, link: Option<Li
         tokio::select! {
             request = session.next_request() => match request {
                 Some(request) => match access.request(&request).await {
-                    Ok(until) => guard.begin(request, until, &mut requests),
+                    Ok(allowance) => guard.begin(request, allowance, &mut requests),
                     Err(error) => {
                         shared.denials.fetch_add(1, Ordering::Relaxed);
                         request.reject(error);
@@ -117,14 +117,15 @@ struct Guard {
 
 impl Guard {
     /// Serves a request that is allowed up to a time.
-    fn begin(&self, request: IncomingRequest, until: Until, requests: &mut JoinSet<()>) {
+    fn begin(&self, request: IncomingRequest, allowance: Allowance, requests: &mut JoinSet<()>) {
+        let Allowance { until, renewal } = allowance;
         let (shared, peer, session) = (Arc::clone(&self.shared), self.peer, self.session.clone());
         match request {
             IncomingRequest::Subscribe(request) => {
-                requests.spawn(subscribe(shared, peer, session, request, until));
+                spawn(requests, renewal, subscribe(shared, peer, session, request, until));
             }
             IncomingRequest::Publish(request) => {
-                requests.spawn(publish(shared, peer, request, until));
+                spawn(requests, renewal, publish(shared, peer, request, until));
             }
             IncomingRequest::PublishNamespace(request) => {
                 let limit = self.max_namespaces;
@@ -133,16 +134,17 @@ impl Guard {
                     return request.reject(RequestError::new(RequestErrorCode::Uninterested, reason));
                 }
                 let namespace = request.request().namespace.clone();
-                let used = self.access.uses(Operation::PublishNamespace, namespace, until);
-                requests.spawn(publish_namespace(shared, peer, request, until, used));
+                let used = self.access.uses(Operation::PublishNamespace, namespace, until.clone());
+                spawn(requests, renewal, publish_namespace(shared, peer, request, until, used));
             }
             IncomingRequest::SubscribeNamespace(request) => {
                 let prefix = request.request().prefix.clone();
-                let used = self.access.uses(Operation::SubscribeNamespace, prefix, until);
-                requests.spawn(subscribe_namespace(shared, peer, request, until, used));
+                let used = self.access.uses(Operation::SubscribeNamespace, prefix, until.clone());
+                spawn(requests, renewal, subscribe_namespace(shared, peer, request, until, used));
             }
             IncomingRequest::Fetch(request) => {
-                requests.spawn(until.limit(past::fetch(shared, peer, session, request)));
+                let fetch = past::fetch(shared, peer, session, request);
+                spawn(requests, renewal, async move { until.limit(fetch).await });
             }
             IncomingRequest::TrackStatus(request) => {
                 requests.spawn(past::track_status(shared, peer, session, request));
@@ -150,6 +152,18 @@ impl Guard {
             other => other.reject(RequestError::new(RequestErrorCode::NotSupported, "not supported")),
         }
     }
+}
+
+/// Serves a request, and prolongs its time meanwhile if it has one.
+fn spawn(
+    requests: &mut JoinSet<()>,
+    renewal: Option<Renewal>,
+    serving: impl Future<Output = ()> + Send + 'static,
+) {
+    match renewal {
+        None => requests.spawn(serving),
+        Some(renewal) => requests.spawn(renewal.beside(serving)),
+    };
 }
 
 impl Drop for Guard {
@@ -210,7 +224,7 @@ fn subscribe(
                     bridge::track_extensions(fanout.extensions(), session.version().draft().rules());
                 let info = TrackInfo { largest: reader.largest(), extensions, ..TrackInfo::default() };
                 let publication = incoming.accept(info).ok()?;
-                return Some(until.limit(entry.copy(until.tell(publication), fanout, reader, left)));
+                return Some(until.clone().limit(entry.copy(until.tell(publication), fanout, reader, left)));
             }
             Ok(Answer::Rejected(error)) => incoming.reject(error),
             _ => incoming.reject(RequestError::new(RequestErrorCode::InternalError, "the relay stops")),
@@ -376,8 +390,11 @@ fn subscribe_namespace(
                     // They fail if the peer has just left, which `cancelled` tells.
                     let _ = tokio::select! {
                         () = subscriber.cancelled() => return,
-                        // There is no message to tell it.
-                        () = until.over() => return,
+                        () = until.over() => {
+                            // Where there is no message to tell it, it only hears of nothing more.
+                            let _ = subscriber.finish();
+                            return;
+                        }
                         change = changed.recv() => match change {
                             Some(NamespaceChange::Came(namespace)) => subscriber.namespace(namespace),
                             Some(NamespaceChange::Gone(namespace)) => subscriber.namespace_done(&namespace),
@@ -448,7 +465,7 @@ pub(crate) fn offer(
             Ok(publication) if entry.shared.serves(request) => {
                 let reader = fanout.track().reader(publication.filter());
                 entry.shared.input(Input::Forward { request, forward: publication.forward() });
-                return Some(until.limit(entry.copy(until.tell(publication), fanout, reader, left)));
+                return Some(until.clone().limit(entry.copy(until.tell(publication), fanout, reader, left)));
             }
             Ok(_) => {}
             Err(error) => tracing::debug!(%error, "an offered track is not taken"),

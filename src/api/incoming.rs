@@ -12,7 +12,8 @@ use moqingbird_wire::model::{
 
 use super::session::{Granted, Leave, OwnedRequest};
 use super::{
-    FetchSender, Handle, NamespaceSubscriber, PeerNamespace, Publication, PublicationError, Subscription,
+    FetchSender, Handle, NamespaceSubscriber, PeerNamespace, Publication, PublicationError, Renewals,
+    Subscription,
 };
 use crate::driver::{Incoming, Listening};
 use crate::session::Misuse;
@@ -62,6 +63,19 @@ impl IncomingRequest {
                 None
             }
         }
+    }
+
+    /// Hears of the tokens with which the peer prolongs what the request was allowed.
+    pub fn renewals(&self) -> Renewals {
+        let unanswered = match self {
+            Self::Subscribe(request) => &request.unanswered,
+            Self::Publish(request) => &request.unanswered,
+            Self::PublishNamespace(request) => &request.unanswered,
+            Self::SubscribeNamespace(request) => &request.unanswered,
+            Self::Fetch(request) => &request.unanswered,
+            Self::TrackStatus(request) => &request.unanswered,
+        };
+        Renewals::new(unanswered.granted.as_ref().map(|granted| granted.listening.standing()))
     }
 
     /// Declines the request.

@@ -9,6 +9,7 @@ mod namespace;
 mod publication;
 mod received;
 mod registered;
+mod renewals;
 mod sender;
 mod sent;
 mod session;
@@ -29,6 +30,7 @@ pub use namespace::{
 pub(crate) use publication::Heard;
 pub use publication::Publication;
 pub use registered::{IncomingStream, OutgoingStream, StreamFailed};
+pub use renewals::Renewals;
 pub use sender::{SubgroupOptions, SubgroupSender};
 pub use session::Session;
 pub use subgroup::{IncomingSubgroup, Object};

@@ -176,4 +176,12 @@ impl NamespaceSubscriber {
     pub async fn cancelled(&self) {
         self.standing.ended().await;
     }
+
+    /// Tells the peer that it hears of nothing more: the stream of its request ends (draft-16 §6.1).
+    ///
+    /// # Errors
+    /// The draft in use has no way to say it, or the peer does not listen any more.
+    pub fn finish(self) -> Result<(), Misuse> {
+        self.owned.shared().run(|session, now| session.end_prefix(now, self.owned.id))
+    }
 }

@@ -111,7 +111,8 @@ impl Subscription {
     /// # Errors
     /// The publisher declines, the draft does not allow the change, or the session ends.
     pub async fn update(&self, update: RequestUpdate) -> Result<(), RequestFailed> {
-        let status = Status { forward: true, priority: 0, filter: None, new_group: (0, 0), end: None };
+        let status =
+            Status { forward: true, priority: 0, filter: None, new_group: (0, 0), tokens: None, end: None };
         let (shared, id) = (self.owned.shared(), self.owned.id);
         let asked = shared
             .request(status, |session, now| session.update(now, id, update))

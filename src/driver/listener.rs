@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use moqingbird_wire::model::{
-    DEFAULT_PRIORITY, Datagram, PublishDone, PublishOk, Request, RequestError, RequestId, RequestUpdate,
-    Response, SubscriptionFilter, TrackNamespace,
+    AuthorizationToken, DEFAULT_PRIORITY, Datagram, PublishDone, PublishOk, Request, RequestError, RequestId,
+    RequestUpdate, Response, SubscriptionFilter, TrackNamespace,
 };
 use tokio::sync::Notify;
 
@@ -39,6 +39,8 @@ pub(crate) struct Status {
     pub(crate) filter: Option<SubscriptionFilter>,
     /// How often a new group was asked for, and from which on the last time.
     pub(crate) new_group: (u64, u64),
+    /// The tokens of the last update that had some.
+    pub(crate) tokens: Option<Arc<[AuthorizationToken]>>,
     /// Whether, and how, it is over.
     pub(crate) end: Option<Box<End>>,
 }
@@ -52,7 +54,7 @@ impl Status {
             Request::Fetch(fetch) => (true, fetch.subscriber_priority, None),
             _ => (true, DEFAULT_PRIORITY, None),
         };
-        Self { forward, priority, filter, new_group: (0, 0), end: None }
+        Self { forward, priority, filter, new_group: (0, 0), tokens: None, end: None }
     }
 
     /// Takes over what an update states.
@@ -60,6 +62,9 @@ impl Status {
         self.forward = update.forward.unwrap_or(self.forward);
         self.priority = update.subscriber_priority.unwrap_or(self.priority);
         self.filter = update.filter.or(self.filter);
+        if !update.authorization_tokens.is_empty() {
+            self.tokens = Some(update.authorization_tokens.as_slice().into());
+        }
     }
 
     /// Takes over what the subscriber says of our PUBLISH.
@@ -205,6 +210,11 @@ impl Listening {
             change = self.namespaces().next() => Ok(change),
             note = notes.recv() => Err(note),
         }
+    }
+
+    /// What holds for the request, to be looked at elsewhere too.
+    pub(crate) fn standing(&self) -> Standing {
+        Standing(self.standing.0.clone())
     }
 
     /// Listens to no more notes.

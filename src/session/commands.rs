@@ -149,6 +149,26 @@ impl Session {
         Ok(())
     }
 
+    /// Tells no more of namespaces to a SUBSCRIBE_NAMESPACE of the peer that was accepted: its stream ends (draft-16 §6.1).
+    ///
+    /// # Errors
+    /// No such request, one of another kind, one that is not accepted, or one without a stream of its own.
+    pub fn end_prefix(&mut self, now: Instant, id: RequestId) -> Result<(), Misuse> {
+        let open = self.requests.open.get(&id).ok_or(Misuse::UnknownRequest)?;
+        let (Body::Prefix(_), false) = (&open.body, self.requests.is_ours(id)) else {
+            return Err(Misuse::WrongKind);
+        };
+        if open.stage != Stage::Granted {
+            return Err(Misuse::WrongState("the SUBSCRIBE_NAMESPACE is not accepted"));
+        }
+        let stream = open.lane.ok_or(Misuse::Inexpressible("the end of a SUBSCRIBE_NAMESPACE"))?;
+        self.end(id);
+        self.finish_lane(stream);
+        self.stop_stream(stream);
+        self.send_or_shut(now);
+        Ok(())
+    }
+
     /// Ends a subscription by which we send: PUBLISH_DONE, as soon as our streams have settled, with their number. No
     /// more streams can be opened. A code that the draft does not have is told as INTERNAL_ERROR.
     ///

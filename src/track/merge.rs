@@ -98,8 +98,8 @@ pub(super) struct Merge<T> {
     /// How many objects without a stream are held.
     loose: usize,
     empty_holes: u32,
-    /// By sequence, groups that were left lately, and where.
-    left: VecDeque<Location>,
+    /// By sequence, groups that were left lately.
+    left: VecDeque<Left>,
     /// By sequence, where the subscription began within a group of which nothing more has come.
     passed: Option<Location>,
     /// Nothing more begins.
@@ -126,6 +126,15 @@ struct Hole {
     cause: GapCause,
     /// Something of it has come.
     found: bool,
+}
+
+/// A group that was left.
+#[derive(Clone, Copy, Debug)]
+struct Left {
+    /// What precedes this has come, or was told as a gap.
+    at: Location,
+    /// It was fetched: a stream of it that comes behind its time need bring nothing new.
+    fetched: bool,
 }
 
 #[derive(Debug)]
@@ -240,6 +249,9 @@ impl<T> Merge<T> {
                 Order::Arrival => self.seen.add(location),
             };
         if fresh {
+            if self.next.object > 0 && location.group > self.next.group {
+                self.leave_at(true);
+            }
             self.next = behind(location).max(self.next);
             if let Some(content) = content {
                 self.out.push_back(Output::Object(location, content));
@@ -371,6 +383,11 @@ impl<T> Merge<T> {
                 stream.into_iter().for_each(|number| self.want(number));
             }
             _ if early || location < self.next => {
+                if location.group < self.next.group
+                    && self.left_at(location.group, true).is_some_and(|at| at <= location)
+                {
+                    self.too_late(location);
+                }
                 stream.into_iter().for_each(|number| self.want(number));
             }
             _ => {
@@ -480,15 +497,10 @@ impl<T> Merge<T> {
 
     fn sequence(&mut self, now: Instant) -> bool {
         let current = self.next.group;
-        // What came behind its time is of no use, but for the streams that bring it.
-        if let Some((&id, _)) = self.groups.first_key_value().filter(|(id, _)| **id < current) {
-            let open = self.groups.get(&id).is_some_and(|group| group.open > 0 || !group.held.is_empty());
-            self.leave_group(id);
-            if open && id >= self.start.group {
-                let from = self.left.iter().find(|left| left.group == id);
-                let from = from.copied().unwrap_or(Location::new(id, 0));
-                self.gap(from, EndLocation { group: id, object: None }, GapCause::TooLate);
-            }
+        for id in self.groups.range(..current).map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.behind_its_time(id);
+        }
+        if !self.out.is_empty() {
             return true;
         }
         let later = self.begun_after(current);
@@ -503,6 +515,41 @@ impl<T> Merge<T> {
         }
         self.feed(current);
         self.within(now, current, later)
+    }
+
+    /// What came behind its time is of no use, but for the streams that bring it. If the group was fetched, they may bring
+    /// nothing that has not come.
+    fn behind_its_time(&mut self, id: u64) {
+        let (fetched, left) = (self.left_at(id, true), self.left_at(id, false));
+        let Some(group) = self.groups.get_mut(&id) else { return };
+        let known = |at: Location| group.held.last_key_value().is_none_or(|(object, _)| *object < at.object);
+        match (group.open > 0 || !group.held.is_empty(), fetched) {
+            (true, Some(at)) if known(at) => {
+                let held = std::mem::take(&mut group.held);
+                self.loose -= held.into_values().filter(|held| held.stream.is_none()).count();
+                self.feed(id);
+            }
+            (true, _) if id >= self.start.group => self.too_late(left.unwrap_or(Location::new(id, 0))),
+            _ => self.leave_group(id),
+        }
+    }
+
+    /// The rest of a group comes behind its time.
+    fn too_late(&mut self, from: Location) {
+        self.leave_group(from.group);
+        self.gap(from, EndLocation { group: from.group, object: None }, GapCause::TooLate);
+    }
+
+    /// Where a group was left that was fetched, or any.
+    fn left_at(&self, group: u64, fetched: bool) -> Option<Location> {
+        let left = self.left.iter().find(|left| left.at.group == group);
+        left.filter(|left| left.fetched || !fetched).map(|left| left.at)
+    }
+
+    /// The group that the sequence is in is left.
+    fn leave_at(&mut self, fetched: bool) {
+        self.left.push_front(Left { at: self.next, fetched });
+        self.left.truncate(LEFT);
     }
 
     /// Gives the next object of the current group, if its turn has come, or leaves the group when it is done.
@@ -622,8 +669,8 @@ impl<T> Merge<T> {
     }
 
     fn go_to(&mut self, group: u64) {
-        self.left.push_front(self.next);
-        self.left.truncate(LEFT);
+        let fetched = self.settled >= Location::new(self.next.group.saturating_add(1), 0);
+        self.leave_at(fetched);
         self.next = Location::new(group, 0);
     }
 

@@ -6,8 +6,9 @@ use std::time::{Duration, SystemTime};
 use moqingbird::wire::model::{
     AuthorizationToken, FullTrackName, PublishDoneCode, RequestError, TrackNamespace,
 };
-use moqingbird::{IncomingRequest, Publication, Session};
-use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use moqingbird::{IncomingRequest, Publication, Renewals, Session};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::{AuthRequest, Authorizer, Denied, DeniedCode, Operation, Permit, Token};
 
@@ -16,33 +17,35 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// A permit for longer than this needs no clock.
 const EVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
-/// The time up to which something is allowed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Until(Option<Instant>);
+/// The time up to which something is allowed, which the peer may have prolonged meanwhile.
+#[derive(Clone, Debug)]
+pub(crate) struct Until(Option<watch::Receiver<Instant>>);
 
 impl Until {
     const EVER: Self = Self(None);
 
-    fn of(permit: Permit) -> Self {
-        let Some(time) = permit.until else { return Self::EVER };
-        let left = time.duration_since(SystemTime::now()).unwrap_or_default();
-        Self((left < EVER).then(|| Instant::now() + left))
-    }
-
-    pub(crate) const fn is_ever(self) -> bool {
+    pub(crate) const fn is_ever(&self) -> bool {
         self.0.is_none()
     }
 
+    fn time(&self) -> Option<Instant> {
+        self.0.as_ref().map(|time| *time.borrow())
+    }
+
     /// Waits until the time is over.
-    pub(crate) async fn over(self) {
-        match self.0 {
-            Some(time) => sleep_until(time).await,
-            None => std::future::pending().await,
+    pub(crate) async fn over(&self) {
+        let Some(mut until) = self.0.clone() else { return std::future::pending().await };
+        loop {
+            let time = *until.borrow_and_update();
+            tokio::select! {
+                () = sleep_until(time) => return,
+                Ok(()) = until.changed() => {}
+            }
         }
     }
 
     /// A subscription that is dropped when the time is over says so.
-    pub(crate) fn tell(self, mut publication: Publication) -> Publication {
+    pub(crate) fn tell(&self, mut publication: Publication) -> Publication {
         if !self.is_ever() {
             publication
                 .done_when_dropped(PublishDoneCode::Unauthorized, "the token that allowed this has expired");
@@ -57,11 +60,71 @@ impl Until {
     ) -> impl Future<Output = ()> + Send + 'a {
         let work = Box::pin(work);
         async move {
-            match self.0 {
-                Some(time) => drop(Box::pin(timeout_at(time, work)).await),
-                None => work.await,
+            if self.is_ever() {
+                return work.await;
+            }
+            // The clock is only there where there is a time.
+            Box::pin(async move {
+                tokio::select! {
+                    () = work => {}
+                    () = self.over() => {}
+                }
+            })
+            .await;
+        }
+    }
+}
+
+/// When a permit ends; `None`: never.
+fn end(permit: Permit) -> Option<Instant> {
+    let left = permit.until?.duration_since(SystemTime::now()).unwrap_or_default();
+    (left < EVER).then(|| Instant::now() + left)
+}
+
+/// Up to when a request is allowed, and how that is prolonged.
+#[derive(Debug)]
+pub(crate) struct Allowance {
+    pub(crate) until: Until,
+    pub(crate) renewal: Option<Renewal>,
+}
+
+/// Prolongs what a request was allowed when its peer updates it with another token.
+#[derive(Debug)]
+pub(crate) struct Renewal {
+    access: Arc<Access>,
+    renewals: Renewals,
+    operation: Operation,
+    namespace: TrackNamespace,
+    track: Option<FullTrackName>,
+    until: watch::Sender<Instant>,
+}
+
+impl Renewal {
+    /// Prolongs the time of a request while it is served.
+    pub(crate) async fn beside(self, serving: impl Future<Output = ()>) {
+        tokio::select! {
+            () = serving => {}
+            () = self.run() => {}
+        }
+    }
+
+    /// Does not end.
+    async fn run(mut self) {
+        while let Some(tokens) = self.renewals.next().await {
+            let tokens = Token::of_message(&tokens);
+            let track = self.track.as_ref();
+            match self.access.ask(self.operation, &tokens, Some(&self.namespace), track).await {
+                Ok(permit) => {
+                    let later = end(permit).unwrap_or_else(|| Instant::now() + EVER);
+                    self.until.send_modify(|until| *until = later.max(*until));
+                }
+                // What was allowed before lasts as long as it would have.
+                Err(denied) => {
+                    tracing::info!(operation = ?self.operation, namespace = %self.namespace, %denied, "nothing is prolonged");
+                }
             }
         }
+        std::future::pending().await
     }
 }
 
@@ -110,30 +173,43 @@ impl Access {
 
     /// Whether the session may begin.
     pub(crate) async fn setup(&self) -> Result<Until, Denied> {
-        self.put(Operation::Setup, &[], None, None).await
+        let permit = self.ask(Operation::Setup, &[], None, None).await?;
+        // Nothing prolongs it.
+        Ok(Until(end(permit).map(|time| watch::channel(time).1)))
     }
 
     /// Whether a request may be served.
-    pub(crate) async fn request(&self, request: &IncomingRequest) -> Result<Until, RequestError> {
-        let Some((operation, tokens, namespace, track)) = parts(request) else { return Ok(Until::EVER) };
+    pub(crate) async fn request(
+        self: &Arc<Self>,
+        request: &IncomingRequest,
+    ) -> Result<Allowance, RequestError> {
+        let ever = Allowance { until: Until::EVER, renewal: None };
+        let Some((operation, tokens, namespace, track)) = parts(request) else { return Ok(ever) };
         let tokens = Token::of_message(tokens);
-        self.put(operation, &tokens, Some(namespace), track).await.map_err(|denied| {
+        let asked = self.ask(operation, &tokens, Some(namespace), track).await;
+        let permit = asked.map_err(|denied| {
             tracing::info!(?operation, %namespace, %denied, "a request is refused");
             RequestError::new(denied.request_code(), denied.reason)
-        })
+        })?;
+        let Some(end) = end(permit) else { return Ok(ever) };
+        let (until, receiver) = watch::channel(end);
+        let (access, renewals) = (Arc::clone(self), request.renewals());
+        let (namespace, track) = (namespace.clone(), track.cloned());
+        let renewal = Renewal { access, renewals, operation, namespace, track, until };
+        Ok(Allowance { until: Until(Some(receiver)), renewal: Some(renewal) })
     }
 
-    async fn put(
+    async fn ask(
         &self,
         operation: Operation,
         request_tokens: &[Token],
         namespace: Option<&TrackNamespace>,
         track: Option<&FullTrackName>,
-    ) -> Result<Until, Denied> {
+    ) -> Result<Permit, Denied> {
         let (session_tokens, path) = (self.tokens.as_slice(), self.path.as_str());
         let question = AuthRequest { operation, session_tokens, request_tokens, path, namespace, track };
         match timeout(PATIENCE, self.authorizer.authorize(question)).await {
-            Ok(answer) => answer.map(Until::of),
+            Ok(answer) => answer,
             Err(_) => Err(Denied::new(DeniedCode::Timeout, "authorization took too long")),
         }
     }
@@ -160,9 +236,9 @@ impl Access {
             .entries
             .iter()
             .filter(|(_, operation, prefix, _)| *operation == by && namespace.starts_with(prefix))
-            .map(|(.., until)| *until);
+            .map(|(.., until)| until);
         // The longest of them; for ever if one has no end, or there is none.
-        untils.max_by_key(|until| (until.is_ever(), *until)).unwrap_or(Until::EVER)
+        untils.max_by_key(|until| (until.is_ever(), until.time())).cloned().unwrap_or(Until::EVER)
     }
 
     fn allowed(&self) -> MutexGuard<'_, Allowed> {

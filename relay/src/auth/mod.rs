@@ -17,7 +17,7 @@ use std::time::SystemTime;
 
 use moqingbird::wire::model::{FullTrackName, RequestErrorCode, SessionErrorCode, TrackNamespace};
 
-pub(crate) use access::{Access, InUse, Until, expired};
+pub(crate) use access::{Access, Allowance, InUse, Renewal, Until, expired};
 pub use token::Token;
 
 /// The answer to an [`AuthRequest`], or the future of one.

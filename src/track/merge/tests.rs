@@ -183,6 +183,30 @@ fn groups_that_do_not_come_are_asked_for() {
 }
 
 #[test]
+fn a_stream_of_a_group_that_was_fetched_is_late_only_if_it_brings_something_new() {
+    for (brings, late) in [(1, false), (2, true)] {
+        let mut merge = asker();
+        merge.opened(ms(0), 0, 1);
+        merge.object(ms(0), 0, arrived(1, 0));
+        assert_eq!(asked(&mut merge, ms(0)), None);
+        assert_eq!(asked(&mut merge, ms(250)), Some((at(0, 0), to(0, None))));
+        merge.past_object(ms(251), arrived(0, 0));
+        merge.past_object(ms(251), arrived(0, 1));
+        merge.past_over(ms(251), None);
+        assert_eq!(drain(&mut merge, ms(251)), [Ok((0, 0)), Ok((0, 1)), Ok((1, 0))]);
+        merge.opened(ms(300), 1, 0);
+        assert_eq!(drain(&mut merge, ms(300)), []);
+        assert!(merge.take_hungry().contains(&1));
+        merge.object(ms(301), 1, arrived(0, brings));
+        let gap = Gap { start: at(0, 2), end: to(0, None), cause: GapCause::TooLate };
+        assert_eq!(drain(&mut merge, ms(301)), if late { vec![Err(gap)] } else { vec![] });
+        merge.closed(1, LAST);
+        assert_eq!(drain(&mut merge, ms(302)), []);
+        assert_eq!(merge.groups.len(), 1);
+    }
+}
+
+#[test]
 fn what_was_asked_for_in_vain_is_a_gap_of_the_first_cause() {
     let mut merge = asker();
     merge.opened(ms(0), 0, 0);
