@@ -19,7 +19,7 @@ pub struct Limits {
     pub sessions_per_address: usize,
     /// Handshakes under way, SETUP included. Default: 256.
     pub handshakes: usize,
-    /// Namespaces that one session announces at a time. Default: 1,000.
+    /// Namespaces that one session announces at a time, and prefixes to which it listens. Default: 1,000.
     pub namespaces_per_session: usize,
 }
 

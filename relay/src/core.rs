@@ -159,7 +159,7 @@ pub(crate) enum Action {
     },
     /// Nobody listens any more: tell in a while, with the same turn.
     Linger { name: FullTrackName, turn: u64 },
-    /// A SUBSCRIBE waits for a publisher: tell in a while.
+    /// A SUBSCRIBE waits for a publisher, or that of a relay for the answer of another: tell in a while.
     Hold(RequestKey),
     /// Fewer publishers are left: forget the past of the tracks below this namespace of which [`Core::is_published`] says so.
     Forget(TrackNamespace),
@@ -222,6 +222,8 @@ struct Subscriber {
     forward: bool,
     /// The new group that it has asked for with its SUBSCRIBE.
     new_group: Option<u64>,
+    /// The way that it was told of, if it is a relay to which the track was offered.
+    told: Option<Path>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -315,7 +317,11 @@ impl Core {
             Input::Publish { peer, request, track, path } => self.publish(peer, request, track, path),
             Input::Subscribe { peer, request, track, forward, new_group, path } => {
                 let state = SubscriberState::Waiting;
-                self.subscribe(request, Subscriber { peer, track, state, forward, new_group }, &path);
+                self.subscribe(
+                    request,
+                    Subscriber { peer, track, state, forward, new_group, told: None },
+                    &path,
+                );
             }
             Input::Forward { request, forward } => self.forward(request, forward),
             Input::Accepted(request) => self.accepted(request),

@@ -74,6 +74,18 @@ enum Stop {
     BrokenOff(ResetCode),
 }
 
+/// Why a stream from upstream is not passed on to its end, and whether all that was passed on of it is whole.
+struct Broken {
+    stop: Stop,
+    whole: bool,
+}
+
+impl<T: Into<Stop>> From<T> for Broken {
+    fn from(stop: T) -> Self {
+        Self { stop: stop.into(), whole: false }
+    }
+}
+
 impl From<PublicationError> for Stop {
     fn from(error: PublicationError) -> Self {
         Self::Gone(error)
@@ -200,29 +212,33 @@ impl Answer {
         }
     }
 
-    /// Fetches from the first upstream that grants it, into the cache and to the fetcher at once. How far that went: an
-    /// upstream that is not so far itself grants less.
+    /// Fetches from the first upstream that grants it, into the cache and to the fetcher at once. What breaks off behind an
+    /// object the next goes on with. How far that went: an upstream that is not so far itself grants less.
     async fn lead(&mut self, mut lead: Lead) -> Result<EndLocation, Stop> {
-        let mut refused = unknown_track();
-        let Range { start, end, order } = lead.range();
-        for upstream in &self.past.upstreams {
+        let mut refused = Stop::Refused(unknown_track());
+        let Range { mut start, end, order } = lead.range();
+        for upstream in self.past.upstreams.clone() {
             let track = self.past.name.clone();
             let fetch = Fetch {
                 group_order: Some(order),
-                authorization_tokens: links::tokens_for(upstream, &self.past.path),
+                authorization_tokens: links::tokens_for(&upstream, &self.past.path),
                 ..Fetch::new(FetchRange::Standalone { track, start, end })
             };
             let begun = tokio::select! {
-                begun = begin(upstream, fetch) => begun,
+                begun = begin(&upstream, fetch) => begun,
                 () = self.reply.cancelled() => return Err(Stop::Gone(PublicationError::Cancelled)),
             };
             match begun {
                 Ok((fetched, ok, first)) => {
                     lead.granted(&ok);
                     self.reply.granted(FetchOk { group_order: None, ..ok });
-                    let granted = lead.range().end;
-                    self.copy(fetched, first, lead).await?;
-                    return Ok(granted);
+                    match self.copy(fetched, first, &mut lead).await {
+                        Ok(()) => return Ok(lead.range().end),
+                        Err(Broken { stop, whole: true }) if lead.rest().is_some() => {
+                            (refused, start) = (stop, lead.rest().unwrap_or(start));
+                        }
+                        Err(Broken { stop, .. }) => return Err(stop),
+                    }
                 }
                 Err(FetchError::Rejected(rejected)) if rejected.error.code == RequestErrorCode::NoObjects => {
                     let extensions = self.past.cached.extensions();
@@ -230,15 +246,19 @@ impl Answer {
                     lead.nothing();
                     return Ok(end);
                 }
-                Err(FetchError::Rejected(rejected)) => refused = bridge::request_error(rejected.error),
+                Err(FetchError::Rejected(rejected)) if matches!(refused, Stop::Refused(_)) => {
+                    refused = Stop::Refused(bridge::request_error(rejected.error));
+                }
                 Err(error) => {
                     tracing::debug!(%error, "no upstream fetch");
-                    refused =
-                        RequestError::new(RequestErrorCode::InternalError, "the track's publisher was lost");
+                    if let Stop::Refused(refused) = &mut refused {
+                        let reason = "the track's publisher was lost";
+                        *refused = RequestError::new(RequestErrorCode::InternalError, reason);
+                    }
                 }
             }
         }
-        Err(Stop::Refused(refused))
+        Err(refused)
     }
 
     /// Passes a stream on as it comes.
@@ -246,9 +266,11 @@ impl Answer {
         &mut self,
         mut fetched: Fetched,
         first: FetchStreamItem,
-        mut lead: Lead,
-    ) -> Result<(), Stop> {
+        lead: &mut Lead,
+    ) -> Result<(), Broken> {
         let mut items = vec![first];
+        // How much of the last object is still to come.
+        let mut left = 0;
         loop {
             let mut error = None;
             while items.len() < BATCH && items.last() != Some(&FetchStreamItem::End) {
@@ -264,8 +286,14 @@ impl Answer {
             lead.take(&items);
             for item in items.drain(..) {
                 match item {
-                    FetchStreamItem::Object(header) => self.reply.sender()?.begin_bridged(&header)?,
-                    FetchStreamItem::Payload(part) => self.reply.sender()?.add(part)?,
+                    FetchStreamItem::Object(header) => {
+                        left = header.payload_length;
+                        self.reply.sender()?.begin_bridged(&header)?;
+                    }
+                    FetchStreamItem::Payload(part) => {
+                        left = left.saturating_sub(part.len() as u64);
+                        self.reply.sender()?.add(part)?;
+                    }
                     FetchStreamItem::EndOfRange { end, status } => self.reply.end_of_range(end, status)?,
                     _ => return Ok(()),
                 }
@@ -275,7 +303,7 @@ impl Answer {
                 Some(error) => Err(error),
                 None => tokio::select! {
                     item = fetched.next_item() => item,
-                    () = self.reply.cancelled() => return Err(Stop::Gone(PublicationError::Cancelled)),
+                    () = self.reply.cancelled() => return Err(Stop::Gone(PublicationError::Cancelled).into()),
                 },
             };
             match next {
@@ -283,11 +311,13 @@ impl Answer {
                 Ok(None) => return Ok(()),
                 Err(error) => {
                     tracing::debug!(%error, "an upstream fetch was broken off");
-                    return Err(Stop::BrokenOff(match error {
+                    let whole = left == 0 && !matches!(error, FetchError::Malformed(_));
+                    let stop = Stop::BrokenOff(match error {
                         FetchError::Reset(code) => bridge::reset(code),
                         FetchError::Malformed(_) => ResetCode::MalformedTrack,
                         _ => ResetCode::InternalError,
-                    }));
+                    });
+                    return Err(Broken { stop, whole });
                 }
             }
         }

@@ -26,6 +26,9 @@ use crate::links;
 use crate::session::{self, Answer, NamespaceChange};
 use crate::stats::{Stats, TrackState, add};
 
+/// How long a relay that asks waits for the answer of another that is asked already, if nothing else is set.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// A relay. Clones are the same relay.
 #[derive(Clone, Debug)]
 pub struct Relay {
@@ -453,7 +456,11 @@ impl Shared {
                 Action::Linger { name, turn } => {
                     self.later(self.options.linger, Input::LingerOver { name, turn });
                 }
-                Action::Hold(request) => self.later(self.options.hold, Input::HoldOver(request)),
+                Action::Hold(request) => {
+                    let hold = self.options.hold;
+                    let delay = if hold.is_zero() { PATIENCE } else { hold };
+                    self.later(delay, Input::HoldOver(request));
+                }
                 Action::Forget(namespace) => {
                     self.cache.forget(&namespace, |name| state.core.is_published(name));
                 }

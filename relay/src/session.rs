@@ -128,16 +128,17 @@ impl Guard {
                 spawn(requests, renewal, publish(shared, peer, request, until));
             }
             IncomingRequest::PublishNamespace(request) => {
-                let limit = self.max_namespaces;
-                if self.access.count(Operation::PublishNamespace) >= limit {
-                    let reason = format!("a session may announce {limit} namespaces here at a time");
-                    return request.reject(RequestError::new(RequestErrorCode::Uninterested, reason));
+                if let Some(error) = self.too_many(Operation::PublishNamespace) {
+                    return request.reject(error);
                 }
                 let namespace = request.request().namespace.clone();
                 let used = self.access.uses(Operation::PublishNamespace, namespace, until.clone());
                 spawn(requests, renewal, publish_namespace(shared, peer, request, until, used));
             }
             IncomingRequest::SubscribeNamespace(request) => {
+                if let Some(error) = self.too_many(Operation::SubscribeNamespace) {
+                    return request.reject(error);
+                }
                 let prefix = request.request().prefix.clone();
                 let used = self.access.uses(Operation::SubscribeNamespace, prefix, until.clone());
                 spawn(requests, renewal, subscribe_namespace(shared, peer, request, until, used));
@@ -151,6 +152,19 @@ impl Guard {
             }
             other => other.reject(RequestError::new(RequestErrorCode::NotSupported, "not supported")),
         }
+    }
+}
+
+impl Guard {
+    /// Why no more namespaces are taken, if none are (draft-14 §12.3.1, draft-16 §12.3.1).
+    fn too_many(&self, by: Operation) -> Option<RequestError> {
+        let limit = self.max_namespaces;
+        let (code, what) = match by {
+            Operation::PublishNamespace => (RequestErrorCode::Uninterested, "announce"),
+            _ => (RequestErrorCode::InternalError, "listen to"),
+        };
+        let reason = || format!("a session may {what} {limit} namespaces here at a time");
+        (self.access.count(by) >= limit).then(|| RequestError::new(code, reason()))
     }
 }
 

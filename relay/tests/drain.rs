@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use moqingbird::wire::model::{PublishDoneCode, RequestErrorCode, Subscribe};
 use moqingbird::{RequestFailed, Session, Version};
+use moqingbird_ledger::covers;
 use moqingbird_relay::{Relay, RelayOptions};
 use support::*;
 
@@ -42,6 +43,24 @@ async fn everybody_is_told_where_to_go() {
             assert_eq!(session.close_reason(), None);
         }
         assert!(relay.is_draining());
+    }
+}
+
+#[tokio::test]
+async fn subscribers_are_asked_to_leave_before_publishers_are_left() {
+    covers!("D14-3.5-02", "D16-3.5-02");
+    for version in [Version::Draft14, Version::Draft16] {
+        let relay = Relay::new(RelayOptions::default());
+        let (publisher, subscriber) = (peer(&relay, version).await, peer(&relay, version).await);
+        let _announced = announce(&publisher).await;
+        let (publication, subscription) = connected(&publisher, &subscriber).await;
+        let drained = draining(&relay, "", Duration::from_secs(600));
+        soon("GOAWAY", subscriber.goaway()).await.expect("a place to go");
+        let left = tokio::time::timeout(Duration::from_millis(50), publication.cancelled()).await;
+        assert!(left.is_err(), "UNSUBSCRIBE before the subscriber has left");
+        drop((subscription, subscriber));
+        long("UNSUBSCRIBE", publication.cancelled()).await;
+        drained.abort();
     }
 }
 

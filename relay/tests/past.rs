@@ -24,6 +24,7 @@ in_every_pair! {
     what_the_relay_does_not_hold_is_fetched_from_the_publisher;
     what_the_relay_holds_in_part_is_fetched_from_the_publisher;
     what_one_publisher_does_not_have_yet_is_fetched_from_the_other;
+    what_one_publisher_breaks_off_is_fetched_on_from_the_other;
     a_hole_halts_the_answer_until_the_publisher_has_filled_it;
     a_hole_that_the_publisher_does_not_fill_resets_the_answer;
     fetches_of_one_range_at_a_time_are_one_upstream;
@@ -201,17 +202,56 @@ async fn what_the_relay_holds_in_part_is_fetched_from_the_publisher(world: World
     assert_eq!(all(&mut fetch(&world.subscriber().await, groups(2, 4)).await).await, whole);
 }
 
-async fn what_one_publisher_does_not_have_yet_is_fetched_from_the_other(world: World) {
+/// Two publishers, of which the first has published nothing yet and the second up to 3/3, and a third peer.
+async fn two_publishers(world: &World) -> (Session, Session, Session) {
     let (first, subscriber) = (world.publisher().await, world.subscriber().await);
-    let _announced = announce(&first).await;
-    let (_publication, _subscription) = connected(&first, &subscriber).await;
+    let announced = announce(&first).await;
+    let subscribed = connected(&first, &subscriber).await;
     let second = world.publisher().await;
-    let _announced = announce(&second).await;
+    let also_announced = announce(&second).await;
     let info = TrackInfo { largest: Some(Location::new(3, 3)), ..TrackInfo::default() };
-    let _publication = next_subscribe(&second).await.accept(info).unwrap();
+    let publication = next_subscribe(&second).await.accept(info).unwrap();
     let other = world.subscriber().await;
     while soon("TRACK_STATUS", other.track_status(subscribe())).await.unwrap().largest.is_none() {}
+    // For as long as the sessions last.
+    std::mem::forget((announced, subscribed, also_announced, publication, subscriber));
+    (first, second, other)
+}
 
+async fn what_one_publisher_breaks_off_is_fetched_on_from_the_other(world: World) {
+    let (first, second, other) = two_publishers(&world).await;
+    let serves = async {
+        let mut sender = next_fetch(&first).await.accept(fetch_ok(3, Some(3))).unwrap();
+        write(&mut sender, 3, 0, b"3/0").await;
+        write(&mut sender, 3, 1, b"3/1").await;
+        soon("room", sender.flush()).await.unwrap();
+        // What was sent has arrived.
+        let rest = async {
+            let request = next_fetch(&second).await;
+            assert_eq!(request.start(), Location::new(3, 2));
+            let mut sender = request.accept(fetch_ok(3, Some(3))).unwrap();
+            write(&mut sender, 3, 2, b"3/2").await;
+            write(&mut sender, 3, 3, b"3/3").await;
+            soon("the end", sender.finish()).await.unwrap();
+        };
+        (sender, rest)
+    };
+    let fetches = async {
+        let ((sender, rest), mut fetched) = tokio::join!(serves, fetch(&other, groups(3, 3)));
+        let mut objects = Vec::new();
+        for _ in 0..2 {
+            objects.push(soon("an object", fetched.next_object()).await.unwrap().unwrap().payload);
+        }
+        sender.reset(ResetCode::InternalError);
+        let ((), rest) = tokio::join!(rest, all(&mut fetched));
+        objects.extend(rest.into_iter().map(|(.., payload)| payload));
+        objects
+    };
+    assert_eq!(fetches.await, ["3/0", "3/1", "3/2", "3/3"]);
+}
+
+async fn what_one_publisher_does_not_have_yet_is_fetched_from_the_other(world: World) {
+    let (first, second, other) = two_publishers(&world).await;
     let serves = async {
         let mut sender = next_fetch(&first).await.accept(fetch_ok(3, Some(1))).unwrap();
         write(&mut sender, 3, 0, b"3/0").await;

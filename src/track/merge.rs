@@ -276,7 +276,15 @@ impl<T> Merge<T> {
             group.begun = now;
         }
         if let Some(hole) = hole {
-            return self.hole_over(hole, broken);
+            return self.hole_over(now, hole, broken);
+        }
+        if broken == Some(GapCause::Incomplete) && self.order == Order::Sequence && self.passed.is_none() {
+            let (start, cause) = (self.next, GapCause::Incomplete);
+            let last = EndLocation { group: end.group, object: Some(end.object) };
+            let hole = Hole { start, end: last, then: start.max(behind(end)), cause, found: false };
+            if last.reaches(start) && self.ask(now, hole) {
+                return;
+            }
         }
         let passed = self.passed.take();
         if let Some(cause) = broken {
@@ -294,8 +302,16 @@ impl<T> Merge<T> {
         }
     }
 
-    /// All that is to be had of a hole has come.
-    fn hole_over(&mut self, hole: Hole, broken: Option<GapCause>) {
+    /// All that is to be had of a hole has come. What broke off on the way is asked for again.
+    fn hole_over(&mut self, now: Instant, hole: Hole, broken: Option<GapCause>) {
+        let left = hole.end.reaches(self.next);
+        if broken == Some(GapCause::Incomplete)
+            && hole.found
+            && left
+            && self.ask(now, Hole { found: false, ..hole })
+        {
+            return;
+        }
         // Of a group whose stream broke off, and whose rest its publisher does not have either, something is missing.
         let is_rest = hole.cause == GapCause::Incomplete && hole.end.object.is_none();
         let cause = match broken {
@@ -307,7 +323,8 @@ impl<T> Merge<T> {
         if let Some(cause) = cause.filter(|_| hole.end.reaches(from)) {
             self.gap(from, hole.end, cause);
         }
-        self.empty_holes = self.empty_holes.saturating_add(u32::from(!hole.found && !is_rest));
+        let is_empty = !hole.found && !is_rest && hole.end.reaches(hole.start);
+        self.empty_holes = self.empty_holes.saturating_add(u32::from(is_empty));
         self.settled = hole.then;
     }
 

@@ -124,7 +124,7 @@ impl Renewal {
                 }
             }
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

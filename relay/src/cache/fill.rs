@@ -107,6 +107,11 @@ impl Lead {
         self.answer.send_replace(Some(ok.clone()));
     }
 
+    /// Where another upstream is to go on, if an ascending fetch has broken off.
+    pub(crate) fn rest(&self) -> Option<Location> {
+        self.at.filter(|at| self.range.order == GroupOrder::Ascending && self.range.end.reaches(*at))
+    }
+
     /// The upstream says that there is no object.
     pub(crate) fn nothing(&mut self) {
         self.take(&[FetchStreamItem::End]);

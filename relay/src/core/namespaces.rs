@@ -15,6 +15,7 @@ impl Core {
             self.tell(&namespace, |request, namespace| Action::Namespace { request, namespace });
         }
         self.announce(&namespace);
+        self.learn_way(peer, &namespace);
         self.ask_newcomer(peer, &namespace);
     }
 
@@ -95,9 +96,10 @@ impl Core {
         let Some(path) = best.filter(|_| self.subscription_of(peer, route).is_none()) else { return };
         let request = self.new_request();
         let state = SubscriberState::Offered;
+        let told = self.links.contains_key(&peer).then(|| path.clone());
         self.add_subscriber(
             request,
-            Subscriber { peer, track: name.clone(), state, forward, new_group: None },
+            Subscriber { peer, track: name.clone(), state, forward, new_group: None, told },
         );
         self.actions.push(Action::Offer { request, peer, track, name: name.clone(), forward, path });
     }

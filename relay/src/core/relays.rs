@@ -146,6 +146,56 @@ impl Core {
         }
     }
 
+    /// A relay that was asked for tracks without announcing them tells by which relays they come: it is not to serve those.
+    pub(super) fn learn_way(&mut self, peer: PeerId, namespace: &TrackNamespace) {
+        if !self.links.contains_key(&peer) {
+            return;
+        }
+        let shortest = |name: &FullTrackName| {
+            let told = self.announcers(&name.namespace).filter(|it| it.peer == peer);
+            told.map(|it| it.path.clone()).min_by_key(Vec::len)
+        };
+        let is_of = |source: &&Source| {
+            source.peer == peer && !source.is_published() && source.track.namespace.starts_with(namespace)
+        };
+        let ways: Vec<_> = self
+            .sources
+            .iter()
+            .filter(|(_, source)| is_of(source))
+            .filter_map(|(request, source)| Some((*request, shortest(&source.track)?)))
+            .collect();
+        for (request, path) in ways {
+            if let Some(source) = self.sources.get_mut(&request).filter(|source| source.path != path) {
+                source.path = path;
+                let name = source.track.clone();
+                self.settle(&name, gone());
+                self.renew_offers(&name);
+            }
+        }
+    }
+
+    /// Relays that were offered a track hear of it anew when it does not come by the way any more that they were told of.
+    pub(super) fn renew_offers(&mut self, name: &FullTrackName) {
+        let Some(route) = self.routes.get(name) else { return };
+        let is_so = |told: &Path| {
+            self.sources_of(route).any(|it| it.is_established() && self.extended(&it.path) == *told)
+        };
+        let stale: Vec<_> = route
+            .subscribers
+            .iter()
+            .filter_map(|key| Some((*key, self.subscribers.get(key)?)))
+            .filter(|(_, it)| it.told.as_ref().is_some_and(|told| !is_so(told)))
+            .map(|(request, it)| (request, it.peer))
+            .collect();
+        for (request, peer) in stale {
+            self.actions.push(Action::Leave(request));
+            self.subscriber_left(request);
+            if self.routes.get(name).is_some_and(|route| self.has_publication(route)) {
+                self.offer_to(peer, name, false);
+            }
+        }
+    }
+
     /// By which path a relay is offered the track: the shortest of its sources' that may go there. Other peers need none.
     pub(super) fn best_source(&self, route: &Route, to: PeerId) -> Option<Path> {
         self.sources_of(route)

@@ -12,8 +12,13 @@ impl Core {
         let name = new.track.clone();
         // The session declines a second subscription, so an older one is over, and its end on its way here.
         let over = self.routes.get(&name).and_then(|route| self.subscription_of(new.peer, route));
+        // Relays that wait for one another in a circle would do so for ever.
+        let joins = self.links.contains_key(&new.peer) && self.waits_for_relays(&name);
         self.add_route(&name);
         self.add_subscriber(request, new);
+        if joins {
+            self.actions.push(Action::Hold(request));
+        }
         if let Some(old) = over {
             self.subscriber_left(old);
         }
@@ -23,6 +28,13 @@ impl Core {
             self.actions.push(Action::Hold(request));
         }
         self.settle(&name, unknown_track());
+    }
+
+    /// Whether a track has been asked for, and nobody but relays has the word.
+    fn waits_for_relays(&self, name: &FullTrackName) -> bool {
+        let Some(route) = self.routes.get(name) else { return false };
+        !route.sources.is_empty()
+            && self.sources_of(route).all(|it| !it.is_established() && self.links.contains_key(&it.peer))
     }
 
     /// Somebody wants a track: its publishers are asked for it, and it goes on.
@@ -96,7 +108,12 @@ impl Core {
     }
 
     pub(super) fn hold_over(&mut self, request: RequestKey) {
-        if self.subscribers.get(&request).is_some_and(|it| it.state == SubscriberState::Held) {
+        let is_over = self.subscribers.get(&request).is_some_and(|it| match it.state {
+            SubscriberState::Held => true,
+            SubscriberState::Waiting => self.links.contains_key(&it.peer) && self.waits_for_relays(&it.track),
+            SubscriberState::Attached | SubscriberState::Offered => false,
+        });
+        if is_over {
             self.actions.push(Action::Reject { request, error: unknown_track() });
             self.subscriber_left(request);
         }
@@ -115,6 +132,7 @@ impl Core {
         let kind = SourceKind::Published { forward };
         self.add_source(request, Source { peer, track: name.clone(), path, kind });
         self.actions.push(Action::AcceptPublish { request, track, forward });
+        self.leave_guesses(&name);
         self.attach_waiting(&name);
         for prefix in self.prefix_tree.prefixes_of(&name.namespace).collect::<Vec<_>>() {
             self.offer(prefix, &name);
@@ -255,7 +273,24 @@ impl Core {
             if let Some(route) = self.routes.get_mut(&name) {
                 route.was_established = true;
             }
+            self.leave_guesses(&name);
             self.attach_waiting(&name);
+        }
+    }
+
+    /// Once a track comes from where it is published or announced, relays that were asked without announcing it are left:
+    /// with time it may have come to come from here there.
+    fn leave_guesses(&mut self, name: &FullTrackName) {
+        let Some(route) = self.routes.get(name) else { return };
+        let is_guess = |source: &Source| {
+            !source.is_published()
+                && self.links.contains_key(&source.peer)
+                && !self.announces(source.peer, &name.namespace)
+        };
+        if self.sources_of(route).any(|source| source.is_established() && !is_guess(source)) {
+            let guesses: BTreeSet<_> =
+                self.sources_of(route).filter(|it| is_guess(it)).map(|it| it.peer).collect();
+            self.unsubscribe(name, |source| guesses.contains(&source.peer));
         }
     }
 
@@ -315,6 +350,7 @@ impl Core {
             false => self.ask_more(&name),
         }
         self.settle(&name, error);
+        self.renew_offers(&name);
         self.update_forward(&name);
     }
 
@@ -332,7 +368,7 @@ impl Core {
 
     /// Ends a route without a source, and every subscription that the sources cannot serve: of relays by which the track
     /// would come back to where it has been.
-    fn settle(&mut self, name: &FullTrackName, error: RequestError) {
+    pub(super) fn settle(&mut self, name: &FullTrackName, error: RequestError) {
         let Some(route) = self.routes.get(name) else { return };
         if route.sources.is_empty() {
             let is_held = |key: &RequestKey| {

@@ -1,5 +1,6 @@
 //! Routing, one behaviour a test, and a random simulation against a simple model.
 
+mod network;
 mod relays;
 mod simulation;
 
