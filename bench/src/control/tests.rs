@@ -1,9 +1,12 @@
 //! What a relay keeps of an idle session and of a subscription: bytes that are allocated, counted and not timed.
 
+use std::time::Duration;
+
 use allocation_counter::measure;
 use clap::Parser;
 use tokio::runtime::Builder;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 
 use super::*;
 use crate::Workload;
@@ -132,4 +135,40 @@ async fn what_a_relay_keeps_is_bounded_in_draft_16_over_quic() {
 #[tokio::test]
 async fn what_a_relay_keeps_is_bounded_in_draft_16_over_webtransport() {
     is_bounded(&["--draft", "16", "--transport", "webtransport"]).await;
+}
+
+/// What is left when all have gone is less than this, in bytes: tables as large as they have been, the track's names, and
+/// the last 256 TLS sessions.
+const LEFT: i64 = 450_000;
+
+#[tokio::test]
+async fn those_who_have_been_there_leave_nothing() {
+    let workload = workload(&[]);
+    let relay = Watched::start(Role::Relay { workload: workload.clone() }).await;
+    let open = || async { role::connect(&relay.place, &workload).await.unwrap() };
+    let publisher = open().await;
+    let namespace = "moqt/bench/rounds";
+    let _announced = ours::announce(&publisher, namespace).await.unwrap();
+    let _serving = tokio::spawn(serve(publisher));
+    relay.more(1).await;
+    for _ in 0..130 {
+        open().await;
+    }
+    for _ in 0..6 {
+        let mut visitors = Vec::new();
+        for _ in 0..8 {
+            let session = open().await;
+            visitors.push((subscribe(&session, namespace, 32).await.unwrap(), session));
+        }
+    }
+    let mut kept = relay.more(1).await;
+    // A track is left a while after its last subscriber, a connection is forgotten a while after its end.
+    let gone = async {
+        while kept > LEFT {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            kept += relay.more(1).await;
+        }
+    };
+    let is_gone = timeout(Duration::from_secs(60), gone).await;
+    assert!(is_gone.is_ok(), "{kept} B are left");
 }
