@@ -281,7 +281,7 @@ pub(crate) struct Past {
     pub(crate) path: Path,
 }
 
-/// How a request's task is reached.
+/// How a request's task is reached. There is one for each subscription: what few of them need is boxed.
 #[derive(Debug)]
 pub(crate) enum Held {
     /// It waits for its answer.
@@ -289,20 +289,26 @@ pub(crate) enum Held {
     /// It waits for its answer, and is a SUBSCRIBE with this filter.
     Subscribe { answer: oneshot::Sender<Answer>, filter: Option<SubscriptionFilter> },
     /// It waits for its answer, and is a PUBLISH that says this of its track.
-    Publish {
-        answer: oneshot::Sender<Answer>,
-        track: FullTrackName,
-        largest: Option<Location>,
-        extensions: TrackExtensions,
-    },
+    Publish { answer: oneshot::Sender<Answer>, offered: Box<Offered> },
     /// It tells a peer of namespaces.
     Namespaces { answer: Option<oneshot::Sender<Answer>>, changes: mpsc::UnboundedSender<NamespaceChange> },
     /// It copies a track to a subscriber, until this is dropped.
     Serving(#[expect(dead_code, reason = "it is there to be dropped")] oneshot::Sender<()>),
     /// It pours objects into a track. A PUBLISH is left when this is dropped, our own subscriptions are ended.
-    Source { forward: watch::Sender<bool>, subscription: Option<(Ours, JoinHandle<()>)> },
+    Source { forward: watch::Sender<bool>, subscription: Option<Box<OurTask>> },
     /// It announces a namespace to a relay.
-    Announced(Ours, JoinHandle<()>),
+    Announced(Box<OurTask>),
+}
+
+/// What we ask of a peer, and the task that does.
+type OurTask = (Ours, JoinHandle<()>);
+
+/// What a PUBLISH says of its track.
+#[derive(Debug)]
+pub(crate) struct Offered {
+    pub(crate) track: FullTrackName,
+    pub(crate) largest: Option<Location>,
+    pub(crate) extensions: TrackExtensions,
 }
 
 impl Shared {
@@ -398,8 +404,8 @@ impl Shared {
                     }
                 }
                 Action::AcceptPublish { request, track, forward } => {
-                    if let Some(Held::Publish { track: name, .. }) = state.held.get(&request) {
-                        let cached = self.cache.track(name);
+                    if let Some(Held::Publish { offered, .. }) = state.held.get(&request) {
+                        let cached = self.cache.track(&offered.track);
                         let fanout = state.fanout(track, &self.options, cached);
                         state.take_publish(request, fanout, forward);
                     }
@@ -420,10 +426,8 @@ impl Shared {
                     self.subscribe(state, request, peer, track, subscribe);
                 }
                 Action::Unsubscribe(request) => {
-                    if let Some(Held::Source { subscription: Some((ours, task)), .. }) =
-                        state.held.remove(&request)
-                    {
-                        state.end(ours, task);
+                    if let Some(Held::Source { subscription: Some(ours), .. }) = state.held.remove(&request) {
+                        state.end(*ours);
                     }
                 }
                 Action::Announce { request, peer, namespace, path } => {
@@ -432,8 +436,8 @@ impl Shared {
                     self.announce(state, request, peer, announce);
                 }
                 Action::Withdraw(request) => {
-                    if let Some(Held::Announced(ours, task)) = state.held.remove(&request) {
-                        state.end(ours, task);
+                    if let Some(Held::Announced(ours)) = state.held.remove(&request) {
+                        state.end(*ours);
                     }
                 }
                 Action::Offer { request, peer, track, name, forward, path } => {
@@ -498,7 +502,7 @@ impl Shared {
             until.limit(upstream).await;
             drop(pouring);
         };
-        let subscription = Some((ours, runtime.spawn(upstream)));
+        let subscription = Some(Box::new((ours, runtime.spawn(upstream))));
         state.held.insert(request, Held::Source { forward, subscription });
     }
 
@@ -514,7 +518,7 @@ impl Shared {
         let before = state.before(&ours);
         let (Some(peer), Ok(runtime)) = (state.peers.get(&peer), Handle::try_current()) else { return };
         let task = runtime.spawn(links::announce(peer.session.clone(), announce, before));
-        state.held.insert(request, Held::Announced(ours, task));
+        state.held.insert(request, Held::Announced(Box::new((ours, task))));
     }
 
     /// Tells the core in a while, if there still is a relay then.
@@ -584,7 +588,7 @@ impl State {
     }
 
     /// Ends a request of ours.
-    fn end(&mut self, ours: Ours, task: JoinHandle<()>) {
+    fn end(&mut self, (ours, task): OurTask) {
         self.ending.retain(|(_, task)| !task.is_finished());
         task.abort();
         self.ending.push((ours, task));
@@ -629,8 +633,8 @@ impl State {
     }
 
     fn take_publish(&mut self, request: RequestKey, fanout: Arc<Fanout>, forward: bool) {
-        if let Some(Held::Publish { answer, largest, extensions, .. }) = self.held.remove(&request) {
-            fanout.describe(largest, &extensions);
+        if let Some(Held::Publish { answer, offered }) = self.held.remove(&request) {
+            fanout.describe(offered.largest, &offered.extensions);
             let (sender, forwarding) = watch::channel(forward);
             self.held.insert(request, Held::Source { forward: sender, subscription: None });
             let _ = answer.send(Answer::Taken(fanout, forwarding));

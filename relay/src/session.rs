@@ -22,7 +22,7 @@ use crate::core::{Input, Link, PeerId, RequestKey};
 use crate::fanout::Fanout;
 use crate::links;
 use crate::past;
-use crate::relay::{Held, Shared};
+use crate::relay::{Held, Offered, Shared};
 use crate::upstream::{self, Poured};
 
 /// How long a peer's objects are poured after its session has ended, at most.
@@ -311,7 +311,8 @@ fn publish(
     let asked = incoming.request();
     let (largest, extensions) = (asked.largest, asked.extensions.clone());
     let (track, path) = (asked.track.clone(), links::path(&asked.authorization_tokens));
-    let held = Held::Publish { answer, track: track.clone(), largest, extensions };
+    let offered = Box::new(Offered { track: track.clone(), largest, extensions });
+    let held = Held::Publish { answer, offered };
     let entry = enter(&shared, held, |request| Input::Publish { peer, request, track, path });
     in_stages(async move {
         match answered.await {

@@ -10,6 +10,7 @@ use moqingbird_wire::model::{
     Response, Subscribe, SubscribeNamespace, SubscribeOk, TrackAlias, TrackExtensions,
 };
 
+use super::publication::Begun;
 use super::session::{Granted, Leave, OwnedRequest};
 use super::{
     FetchSender, Handle, NamespaceSubscriber, PeerNamespace, Publication, PublicationError, Renewals,
@@ -168,7 +169,7 @@ impl IncomingSubscribe {
         // The session chooses the alias.
         let ok = SubscribeOk { track_alias: TrackAlias(0), expires, largest, extensions };
         let granted = self.unanswered.accept(Response::Subscribe(ok))?;
-        Ok(Publication::new(granted, self.request.track.clone(), Some(self.request)))
+        Ok(Publication::new(granted, Begun::Subscribe(self.request)))
     }
 
     /// Declines the subscription.

@@ -24,14 +24,22 @@ use crate::transport::DatagramError;
 pub struct Publication {
     pub(super) owned: OwnedRequest,
     standing: Standing,
-    track: FullTrackName,
-    subscribe: Option<Subscribe>,
+    begun: Begun,
     /// How many requests for a new group have been told.
     new_groups_told: AtomicU64,
     /// How many of our streams are not settled.
     pub(super) unsettled: Arc<Unsettled>,
     /// Where the track ends, once that has been said: there is no object there or later.
     pub(super) end: Arc<OnceLock<Location>>,
+}
+
+/// By what a publication came about.
+#[derive(Debug)]
+pub(super) enum Begun {
+    /// The peer's SUBSCRIBE.
+    Subscribe(Subscribe),
+    /// Our PUBLISH of this track.
+    Publish(FullTrackName),
 }
 
 /// What a subscriber does that concerns how it is served.
@@ -46,15 +54,14 @@ pub(crate) enum Heard {
 }
 
 impl Publication {
-    pub(super) fn new(granted: Granted, track: FullTrackName, subscribe: Option<Subscribe>) -> Self {
+    pub(super) fn new(granted: Granted, begun: Begun) -> Self {
         let Granted { mut owned, listening } = granted;
         owned.leave_by(Leave::FINISH);
         let unsettled = Arc::default();
         Self {
             owned,
             standing: listening.into_standing(),
-            track,
-            subscribe,
+            begun,
             new_groups_told: AtomicU64::new(0),
             unsettled,
             end: Arc::default(),
@@ -63,12 +70,18 @@ impl Publication {
 
     /// The track.
     pub const fn track(&self) -> &FullTrackName {
-        &self.track
+        match &self.begun {
+            Begun::Subscribe(subscribe) => &subscribe.track,
+            Begun::Publish(track) => track,
+        }
     }
 
     /// What the subscriber asked; `None` if it accepted our PUBLISH.
     pub const fn subscribe(&self) -> Option<&Subscribe> {
-        self.subscribe.as_ref()
+        match &self.begun {
+            Begun::Subscribe(subscribe) => Some(subscribe),
+            Begun::Publish(_) => None,
+        }
     }
 
     /// Whether the subscriber wants objects now. While it does not, none may be sent.

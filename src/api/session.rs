@@ -10,6 +10,7 @@ use moqingbird_wire::model::{
     RequestKind, RequestOk, Response, SessionErrorCode, Setup, Subscribe, SubscribeNamespace,
 };
 
+use super::publication::Begun;
 use super::{
     Fetched, IncomingRequest, NamespaceSubscription, Publication, PublishedNamespace, Rejected,
     RequestFailed, Subscription, TrackInfo,
@@ -181,7 +182,7 @@ impl Session {
         let track = publish.track.clone();
         let asked = self.ask(Request::Publish(publish))?;
         let (_, accepted) = asked.answer().await?;
-        Ok(Publication::new(accepted, track, None))
+        Ok(Publication::new(accepted, Begun::Publish(track)))
     }
 
     /// Announces a namespace (PUBLISH_NAMESPACE). The peer may then subscribe to its tracks: see
