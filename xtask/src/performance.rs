@@ -180,7 +180,8 @@ fn write(name: &str, lines: &str) -> Outcome {
     let file = root().join("PERFORMANCE.md");
     let named = |error: std::io::Error| format!("{}: {error}", file.display());
     let text = fs::read_to_string(&file).map_err(named)?;
-    let text = with_row(&text, name, lines).ok_or("PERFORMANCE.md has no place for figures")?;
+    let names: Vec<_> = ROWS.iter().map(|row| row.name).collect();
+    let text = with_row(&text, &names, name, lines).ok_or("PERFORMANCE.md has no place for figures")?;
     fs::write(&file, with_machine(&text)).map_err(named)
 }
 
@@ -328,14 +329,16 @@ fn measured(command: &[String]) -> Result<Value, String> {
     serde_json::from_slice(&output.stdout).map_err(|error| format!("it printed no JSON object: {error}"))
 }
 
-/// The text with the lines of a row in place of those that it has had, or at the end of the table.
-fn with_row(text: &str, name: &str, lines: &str) -> Option<String> {
+/// The text with the lines of a row in place of those that it has had, or before those of the next row that has some.
+fn with_row(text: &str, names: &[&str], name: &str, lines: &str) -> Option<String> {
     let (before, rest) = text.split_once(BEGIN)?;
     let (table, after) = rest.split_once(END)?;
-    let of_row = |line: &&str| line.starts_with(&format!("| {name} |"));
-    let at = table.lines().position(|line| of_row(&line));
-    let mut kept: Vec<_> = table.lines().filter(|line| !of_row(line)).collect();
-    kept.splice(at.map_or(kept.len()..kept.len(), |at| at..at), lines.lines());
+    let of = |line: &str, name: &str| line.starts_with(&format!("| {name} |"));
+    let mut kept: Vec<_> = table.lines().filter(|line| !of(line, name)).collect();
+    let later = names.iter().skip_while(|it| **it != name).skip(1);
+    let at = later.filter_map(|later| kept.iter().position(|line| of(line, later))).min();
+    let at = at.unwrap_or(kept.len());
+    kept.splice(at..at, lines.lines());
     Some(format!("{before}{BEGIN}{}\n{END}{after}", kept.join("\n")))
 }
 
@@ -378,10 +381,13 @@ mod tests {
     fn a_row_takes_the_place_of_its_old_lines() {
         let text =
             format!("a\n{BEGIN}\n| x | y |\n|---|---|\n| one | 1 |\n| one | 2 |\n| two | 3 |\n{END}\nb\n");
-        let text = with_row(&text, "one", "| one | 7 |\n").unwrap();
+        let names = ["zero", "one", "two", "three"];
+        let text = with_row(&text, &names, "one", "| one | 7 |\n").unwrap();
         assert_eq!(text, format!("a\n{BEGIN}\n| x | y |\n|---|---|\n| one | 7 |\n| two | 3 |\n{END}\nb\n"));
-        let text = with_row(&text, "three", "| three | 8 |\n").unwrap();
+        let text = with_row(&text, &names, "three", "| three | 8 |\n").unwrap();
         assert!(text.contains("| two | 3 |\n| three | 8 |\n"), "{text}");
+        let text = with_row(&text, &names, "zero", "| zero | 9 |\n").unwrap();
+        assert!(text.contains("|---|---|\n| zero | 9 |\n| one | 7 |\n"), "{text}");
     }
 
     #[test]
