@@ -7,8 +7,8 @@ use moqingbird::wire::model::{
 };
 use moqingbird::wire::stream::SubgroupItem;
 use moqingbird::{
-    Delivery, IncomingRequest, IncomingSubgroup, SubgroupOptions, SubgroupSender, TrackInfo, Version,
-    memory_pair,
+    Delivery, IncomingRequest, IncomingSubgroup, Publication, Session, SubgroupOptions, SubgroupSender,
+    Subscription, TrackInfo, Version, memory_pair,
 };
 use tokio::runtime::{Builder, Runtime};
 
@@ -23,7 +23,7 @@ struct Ends {
     _rest: Box<dyn std::any::Any>,
 }
 
-async fn ends(version: Version) -> Ends {
+async fn subscribed(version: Version) -> ([Session; 2], Publication, Subscription) {
     let (client, server) = memory_pair(version).await.unwrap();
     let track = FullTrackName::new(TrackNamespace::from_path("costs").unwrap(), "track").unwrap();
     let serves = async {
@@ -31,12 +31,16 @@ async fn ends(version: Version) -> Ends {
         request.accept(TrackInfo::default()).unwrap()
     };
     let (publication, subscription) = tokio::join!(serves, client.subscribe(Subscribe::new(track)));
-    let mut subscription = subscription.unwrap();
+    ([client, server], publication, subscription.unwrap())
+}
+
+async fn ends(version: Version) -> Ends {
+    let (sessions, publication, mut subscription) = subscribed(version).await;
     let mut sender = publication.open_subgroup(SubgroupOptions::new(0)).await.unwrap();
     sender.write(Bytes::from_static(b"the first")).await.unwrap();
     let Ok(Some(Delivery::Subgroup(mut subgroup))) = subscription.next().await else { panic!() };
     assert_eq!(&subgroup.next_object().await.unwrap().unwrap().payload[..], b"the first");
-    Ends { sender, subgroup, _rest: Box::new((client, server, publication, subscription)) }
+    Ends { sender, subgroup, _rest: Box::new((sessions, publication, subscription)) }
 }
 
 fn runtime() -> Runtime {
@@ -101,6 +105,39 @@ fn an_object_costs_no_allocation() {
             let each = allocations(*version, &payload);
             assert!(each < 0.2, "{version}, {size} B: {each} allocations an object");
         }
+    }
+}
+
+/// Opens, reads and ends so many subgroups of one small object each.
+async fn carry_streams(
+    publication: &Publication,
+    subscription: &mut Subscription,
+    groups: std::ops::Range<u64>,
+) {
+    for group in groups {
+        let mut sender = publication.open_subgroup(SubgroupOptions::new(group)).await.unwrap();
+        let payload = Bytes::from_static(b"x");
+        sender.begin(&header(0, &payload)).unwrap();
+        sender.add(payload).unwrap();
+        sender.finish().unwrap();
+        let Ok(Some(Delivery::Subgroup(mut subgroup))) = subscription.next().await else { panic!() };
+        assert_eq!(&subgroup.next_object().await.unwrap().unwrap().payload[..], b"x");
+        assert!(subgroup.next_object().await.unwrap().is_none());
+    }
+}
+
+#[test]
+fn a_stream_costs_few_allocations() {
+    for version in Version::ALL {
+        let runtime = runtime();
+        let (_sessions, publication, mut subscription) = runtime.block_on(subscribed(*version));
+        runtime.block_on(carry_streams(&publication, &mut subscription, 0..100));
+        let counted = measure(|| {
+            runtime.block_on(carry_streams(&publication, &mut subscription, 100..1_100));
+        });
+        let each = counted.count_total as f64 / 1_000.0;
+        println!("{version}: {each} allocations a stream");
+        assert!(each < 13.0, "{version}: {each} allocations a stream");
     }
 }
 

@@ -35,8 +35,8 @@ pub struct FetchSender {
 impl FetchSender {
     pub(super) fn new(Granted { mut owned, listening }: Granted) -> Result<Self, PublicationError> {
         owned.leave_by(Leave::Cancel);
-        let mut writer = FetchWriter::new(owned.shared().draft, owned.id);
-        let pending = Pending::opening(writer.opening()?);
+        let writer = FetchWriter::new(owned.shared().draft, owned.id);
+        let pending = Pending::opening(|w| writer.opening_into(w))?;
         let standing = listening.into_standing();
         Ok(Self { stream: None, owned, standing, writer, pending, priority: None })
     }
@@ -178,7 +178,7 @@ impl FetchSender {
                 Misuse::UnknownRequest | Misuse::Closed => self.gone(),
                 misuse => PublicationError::Misuse(misuse),
             })?;
-        self.stream = Some(SentStream::new(&self.owned.handle, stream, cell, Arc::default()));
+        self.stream = Some(SentStream::new(&self.owned.handle, stream, cell, Arc::default(), false));
         Ok(())
     }
 

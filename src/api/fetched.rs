@@ -12,7 +12,7 @@ use moqingbird_wire::stream::{FetchReader, FetchStreamItem};
 use super::received::{Collected, MAX_OBJECT, ReceivedStream};
 use super::session::{self, Asked, Granted, Leave, OwnedRequest};
 use super::{FetchError, Handle, RequestFailed, SubgroupError};
-use crate::driver::{DataStream, Listening, Note};
+use crate::driver::{Arrived, DataStream, Listening, Note};
 use crate::session::FetchWitness;
 use crate::transport::CANCELLED;
 
@@ -158,11 +158,10 @@ impl Fetched {
                 self.witness.end_of_range(*end, *status, tell);
             }
             Some(FetchStreamItem::End) => {
-                self.witness.ended(true, tell);
                 if self.ok.is_some() {
                     self.owned.leave_by(Leave::Silently);
                 }
-                stream.finished();
+                stream.finished(|tell| self.witness.ended(true, tell));
             }
             _ => {}
         }
@@ -234,7 +233,7 @@ impl Fetched {
                 self.owned.leave_by(Leave::Silently);
                 return Err(FetchError::Rejected(self.owned.rejected(RequestKind::Fetch, error)));
             }
-            Note::Stream(stream) => self.open(*stream),
+            Note::Stream(stream) => self.open(stream),
             // The engine has left it: the only way in which a FETCH ends without its peer's doing.
             Note::Ended(_) => {
                 self.owned.leave_by(Leave::Silently);
@@ -246,7 +245,8 @@ impl Fetched {
     }
 
     fn open(&mut self, stream: DataStream) {
-        let DataStream { stream, request, opening, recv, leftover } = stream;
+        let DataStream { stream, request, arrived } = stream;
+        let Arrived { opening, recv, leftover } = *arrived;
         let Opening::Fetch(id) = opening else { return };
         let handle = self.owned.handle.clone();
         self.reader = Some(FetchReader::new(handle.shared.draft, id, self.order, leftover));

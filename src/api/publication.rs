@@ -10,10 +10,9 @@ use moqingbird_wire::model::{
     SubscriptionFilter,
 };
 
-use super::sent::Unsettled;
 use super::session::{Granted, Leave, OwnedRequest};
 use super::{PublicationError, SubgroupOptions, SubgroupSender};
-use crate::driver::{End, Standing, Status};
+use crate::driver::{End, Standing, Status, Unsettled};
 use crate::session::Misuse;
 use crate::transport::DatagramError;
 
@@ -164,6 +163,7 @@ impl Publication {
         self.check()?;
         let shared = self.owned.shared();
         let opened = tokio::select! {
+            biased;
             opened = shared.connection.open_uni() => opened,
             () = self.cancelled() => return Err(self.gone()),
         };

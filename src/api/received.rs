@@ -1,6 +1,8 @@
 //! What the readers of all data streams have in common: the bytes' way in, and the stream's end.
 
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::{Poll, ready};
 
 use bytes::{Bytes, BytesMut};
 use moqingbird_wire::DecodeError;
@@ -21,7 +23,8 @@ pub(super) struct ReceivedStream {
     pub(super) handle: Arc<Handle>,
     stream: StreamId,
     request: RequestId,
-    recv: Arc<RecvCell>,
+    /// `None`: all of it has been read.
+    recv: Option<Arc<RecvCell>>,
     ended: bool,
 }
 
@@ -30,7 +33,7 @@ impl ReceivedStream {
         handle: Arc<Handle>,
         stream: StreamId,
         request: RequestId,
-        recv: Arc<RecvCell>,
+        recv: Option<Arc<RecvCell>>,
     ) -> Self {
         Self { handle, stream, request, recv, ended: false }
     }
@@ -47,13 +50,16 @@ impl ReceivedStream {
 
     /// Waits for bytes and hands them to `push`; whether the stream goes on. Cancel-safe.
     pub(super) async fn read(&mut self, mut push: impl FnMut(Bytes)) -> Result<bool, SubgroupError> {
-        let mut chunks = [const { Bytes::new() }; 16];
-        match self.recv.read(&mut chunks).await {
-            Ok(Some(count)) => {
-                chunks[..count].iter_mut().for_each(|chunk| push(std::mem::take(chunk)));
-                Ok(true)
-            }
-            Ok(None) => Ok(false),
+        let Some(recv) = &self.recv else { return Ok(false) };
+        // The room for chunks is no part of the future, which is made for every stream.
+        let read = poll_fn(|cx| {
+            let mut chunks = [const { Bytes::new() }; 16];
+            let filled = ready!(recv.poll_read(cx, &mut chunks))?;
+            chunks[..filled.unwrap_or(0)].iter_mut().for_each(|chunk| push(std::mem::take(chunk)));
+            Poll::Ready(Ok(filled.is_some()))
+        });
+        match read.await {
+            Ok(goes_on) => Ok(goes_on),
             Err(ReadFailed::Overrun) => {
                 self.ended = true;
                 Err(SubgroupError::Overrun)
@@ -93,9 +99,14 @@ impl ReceivedStream {
         SubgroupError::Closed(self.handle.shared.close_reason().unwrap_or(Closed::Lost { reason }))
     }
 
-    /// All of the stream has been read.
-    pub(super) fn finished(&mut self) {
-        self.end(StreamEnd::Finished);
+    /// All of the stream has been read. Tells the engine that, and before it the facts that `tell` tells.
+    pub(super) fn finished(&mut self, tell: impl FnOnce(&mut dyn FnMut(Fact))) {
+        self.ended = true;
+        let (of, stream) = (self.request, self.stream);
+        self.handle.shared.run(|session, now| {
+            tell(&mut |fact| session.handle(now, Input::Fact { of, fact }));
+            session.handle(now, Input::DataEnded { stream, how: StreamEnd::Finished });
+        });
     }
 
     /// Reads no more of the stream, and tells the publisher why.
@@ -106,7 +117,9 @@ impl ReceivedStream {
 
     pub(super) fn abandon(&mut self, code: u32) {
         if !self.ended {
-            self.recv.stop(code);
+            if let Some(recv) = &self.recv {
+                recv.stop(code);
+            }
             self.end(StreamEnd::Stopped(code.into()));
         }
     }

@@ -2,14 +2,16 @@
 
 use std::error::Error;
 use std::fmt;
+use std::future::poll_fn;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use moqingbird_wire::stream::Stash;
 
 use super::{Handle, Session};
+use crate::driver::{Arrived, ReadFailed, RecvCell};
 use crate::session::{Closed, Misuse};
-use crate::transport::{RecvStream, SendStream, StreamError};
+use crate::transport::{CANCELLED, SendStream, StreamError};
 
 /// Why a stream of a registered type goes no further.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,7 +51,8 @@ impl From<Misuse> for StreamFailed {
 pub struct IncomingStream {
     handle: Arc<Handle>,
     kind: u64,
-    recv: RecvStream,
+    /// `None`: all of it has been read.
+    recv: Option<Arc<RecvCell>>,
     leftover: Stash,
     ready: Vec<Bytes>,
 }
@@ -108,7 +111,8 @@ impl Session {
         let shared = &self.handle().shared;
         loop {
             let notified = shared.registered.notified();
-            if let Some((kind, recv, leftover)) = shared.take_stream() {
+            if let Some((kind, arrived)) = shared.take_stream() {
+                let Arrived { recv, leftover, .. } = *arrived;
                 let handle = self.handle().clone();
                 return Some(IncomingStream { handle, kind, recv, leftover, ready: Vec::new() });
             }
@@ -134,11 +138,9 @@ impl IncomingStream {
         if let Some(chunk) = self.ready.pop().or_else(|| self.leftover.next_chunk()) {
             return Ok(Some(chunk));
         }
-        if self.leftover.is_finished() {
-            return Ok(None);
-        }
+        let Some(recv) = self.recv.as_ref().filter(|_| !self.leftover.is_finished()) else { return Ok(None) };
         let mut chunks = [const { Bytes::new() }; 8];
-        match self.recv.read(&mut chunks).await {
+        match poll_fn(|cx| recv.poll_read(cx, &mut chunks)).await {
             Ok(Some(count)) => {
                 self.ready.extend(chunks[..count].iter_mut().rev().map(std::mem::take));
                 Ok(self.ready.pop())
@@ -147,13 +149,17 @@ impl IncomingStream {
                 self.leftover.finish();
                 Ok(None)
             }
-            Err(error) => Err(failed(&self.handle, error)),
+            Err(ReadFailed::Stream(error)) => Err(failed(&self.handle, error)),
+            // Nobody looks after what is unread of these.
+            Err(ReadFailed::Overrun) => Err(StreamFailed::Stopped(CANCELLED.into())),
         }
     }
 
     /// Reads no more of the stream, and tells the peer this code.
-    pub fn stop(mut self, code: u32) {
-        self.recv.stop(code);
+    pub fn stop(self, code: u32) {
+        if let Some(recv) = &self.recv {
+            recv.stop(code);
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use super::encoded::{Encoded, StreamPlace};
 use super::publication::{check_end, note_end};
 use super::sent::{Pending, SentStream, check_length};
 use super::{Handle, Publication, PublicationError};
+use crate::session::OpenedStream;
 use crate::transport::SendStream;
 
 /// How a subgroup begins.
@@ -65,7 +66,7 @@ impl SubgroupSender {
         let SubgroupOptions { group_id, subgroup_id, publisher_priority, extensions, end_of_group } = options;
         let Publication { owned, unsettled, .. } = publication;
         let shared = owned.shared();
-        let (id, cell, header) = shared
+        let (id, cell, OpenedStream { header, delivery_timeout, .. }) = shared
             .open_stream(stream, |session| {
                 let id = owned.id;
                 let opened = session.open_subgroup(
@@ -76,12 +77,13 @@ impl SubgroupSender {
                     extensions,
                     end_of_group,
                 )?;
-                Ok((opened.stream, opened.order, opened.header))
+                Ok((opened.stream, opened.order, opened))
             })
             .map_err(|misuse| publication.misused(misuse))?;
-        let stream = SentStream::new(&owned.handle, id, cell, unsettled.clone());
-        let mut writer = SubgroupWriter::new(shared.draft, header);
-        let pending = Pending::opening(writer.opening()?);
+        let timed = delivery_timeout.is_some();
+        let stream = SentStream::new(&owned.handle, id, cell, unsettled.clone(), timed);
+        let writer = SubgroupWriter::new(shared.draft, header);
+        let pending = Pending::opening(|w| writer.opening_into(w))?;
         let end = publication.end.clone();
         Ok(Self { stream, handle: owned.handle.clone(), writer, pending, end })
     }

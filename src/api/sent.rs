@@ -3,16 +3,14 @@
 use std::collections::VecDeque;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use moqingbird_wire::EncodeError;
 use moqingbird_wire::buf::Writer;
 use moqingbird_wire::model::ResetCode;
-use tokio::sync::Notify;
 
 use super::{Handle, PublicationError};
-use crate::driver::{Broken, SendCell, Shared, now_or_never};
+use crate::driver::{Broken, Ending, SendCell, Shared, Unsettled, now_or_never};
 use crate::session::{Input, Misuse, StreamEnd, StreamId};
 use crate::transport::CANCELLED;
 
@@ -37,8 +35,13 @@ pub(super) struct Pending {
 }
 
 impl Pending {
-    pub(super) fn opening(bytes: Bytes) -> Self {
-        Self { bytes: VecDeque::from([bytes]), ..Self::default() }
+    /// The first bytes of a stream, which `encode` writes.
+    pub(super) fn opening(
+        encode: impl FnOnce(&mut Writer) -> Result<(), EncodeError>,
+    ) -> Result<Self, EncodeError> {
+        let mut pending = Self::default();
+        encode(&mut pending.packed)?;
+        Ok(pending)
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -102,6 +105,11 @@ impl Pending {
         &mut self.bytes
     }
 
+    /// The only piece, if there is one only: a short stream needs no queue.
+    fn only_piece(&mut self) -> Option<[Bytes; 1]> {
+        (self.bytes.is_empty() && !self.packed.is_empty()).then(|| [self.packed.take()])
+    }
+
     /// Makes a piece of what is packed if that is so many bytes.
     fn seal_if(&mut self, bytes: usize) {
         if self.packed.len() >= bytes {
@@ -122,52 +130,28 @@ const fn misused(problem: &'static str) -> PublicationError {
     PublicationError::Misuse(Misuse::WrongState(problem))
 }
 
-/// How many streams of a publication have not settled.
-#[derive(Debug, Default)]
-pub(super) struct Unsettled {
-    count: AtomicUsize,
-    none_left: Notify,
-}
-
-impl Unsettled {
-    fn add(&self) {
-        self.count.fetch_add(1, Ordering::AcqRel);
-    }
-
-    fn remove(&self) {
-        if self.count.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.none_left.notify_waiters();
-        }
-    }
-
-    /// Waits until none is left.
-    pub(super) async fn none_left(&self) {
-        loop {
-            let notified = self.none_left.notified();
-            if self.count.load(Ordering::Acquire) == 0 {
-                return;
-            }
-            notified.await;
-        }
-    }
-}
-
 /// A stream that is counted until it is settled. Dropped unfinished, it is reset with CANCELLED.
 #[derive(Debug)]
 pub(super) struct SentStream {
     shared: Arc<Shared>,
-    id: StreamId,
-    cell: Arc<SendCell>,
-    unsettled: Arc<Unsettled>,
-    settled: bool,
-    /// Whether the engine was told that objects wait.
-    waits: bool,
+    /// Until it is settled, or left to the driver.
+    open: Option<Ending>,
+    /// Whether objects may be too late.
+    timed: bool,
 }
 
 impl SentStream {
-    pub(super) fn new(handle: &Handle, id: StreamId, cell: Arc<SendCell>, unsettled: Arc<Unsettled>) -> Self {
+    /// `timed`: objects that wait for long reset the stream.
+    pub(super) fn new(
+        handle: &Handle,
+        stream: StreamId,
+        cell: Arc<SendCell>,
+        unsettled: Arc<Unsettled>,
+        timed: bool,
+    ) -> Self {
         unsettled.add();
-        Self { shared: handle.shared.clone(), id, cell, unsettled, settled: false, waits: false }
+        let open = Some(Ending { stream, cell, unsettled, waits: false });
+        Self { shared: handle.shared.clone(), open, timed }
     }
 
     /// Hands everything taken so far to the transport. Waits while the peer does not read.
@@ -175,35 +159,53 @@ impl SentStream {
         if pending.is_empty() {
             return Ok(());
         }
+        let Some(open) = &mut self.open else { return Err(broken(&self.shared, Broken::Reset(CANCELLED))) };
         let written = {
-            let mut write = pin!(self.cell.write_all(pending.pieces()));
+            let mut write = pin!(open.cell.write_all(pending.pieces()));
             match now_or_never(write.as_mut()).await {
                 Some(written) => written,
                 None => {
-                    self.waits = true;
-                    self.shared.handle(Input::DataWaits { stream: self.id });
+                    open.waits = true;
+                    self.shared.handle(Input::DataWaits { stream: open.stream });
                     write.await
                 }
             }
         };
-        if written.is_ok() && std::mem::take(&mut self.waits) {
-            self.shared.handle(Input::DataTaken { stream: self.id });
+        if written.is_ok() && std::mem::take(&mut open.waits) {
+            self.shared.handle(Input::DataTaken { stream: open.stream });
         }
-        written.map_err(|broken| self.broken(broken))
+        written.map_err(|how| self.broken(how))
     }
 
-    /// Leaves the stream to a task that sends the rest, ends it and awaits the acknowledgement.
+    /// Ends the stream. What the transport does not take at once is left to a task, and the acknowledgement to the driver.
     pub(super) fn finish(mut self, mut rest: Pending) {
-        let shared = self.shared.clone();
-        let mut rest = std::mem::take(rest.pieces());
-        self.cell.end_at_once(&mut rest);
-        shared.handle(Input::DataWaits { stream: self.id });
-        shared.spawn(async move {
-            match self.cell.see_off(rest).await {
-                Ok(()) => self.settle(StreamEnd::Finished),
-                Err(broken) => drop(self.broken(broken)),
+        let Some(open) = &mut self.open else { return };
+        if self.timed {
+            open.waits = true;
+            self.shared.handle(Input::DataWaits { stream: open.stream });
+        }
+        let mut only = rest.only_piece();
+        let pieces = only.as_mut().map_or_else(|| rest.pieces().make_contiguous(), |only| &mut only[..]);
+        if open.cell.end_at_once(pieces) {
+            return self.see_off();
+        }
+        rest.bytes.extend(only.into_iter().flatten());
+        self.shared.clone().spawn(async move {
+            let Some(open) = &mut self.open else { return };
+            if !std::mem::replace(&mut open.waits, true) {
+                self.shared.handle(Input::DataWaits { stream: open.stream });
+            }
+            match open.cell.end(std::mem::take(rest.pieces())).await {
+                Ok(()) => self.see_off(),
+                Err(how) => drop(self.broken(how)),
             }
         });
+    }
+
+    fn see_off(&mut self) {
+        if let Some(open) = self.open.take() {
+            self.shared.see_off(open);
+        }
     }
 
     /// Abandons the stream with a code.
@@ -215,35 +217,38 @@ impl SentStream {
     }
 
     fn abandon(&mut self, code: u32) {
-        if !self.settled {
-            if let Some(mut stream) = self.cell.take() {
-                stream.reset(code);
-            }
-            self.settle(StreamEnd::Reset(code.into()));
+        if let Some(mut stream) = self.open.as_ref().and_then(|open| open.cell.take()) {
+            stream.reset(code);
         }
+        self.settle(StreamEnd::Reset(code.into()));
     }
 
     /// Nothing more goes out.
-    fn broken(&mut self, broken: Broken) -> PublicationError {
+    fn broken(&mut self, how: Broken) -> PublicationError {
         // Dropped and not reset: the transport answers a stop with its own code.
-        drop(self.cell.take());
-        self.settle(broken.into());
-        let is_late = match broken {
-            Broken::Reset(code) => self.shared.draft.reset(code.into()) == ResetCode::DeliveryTimeout,
-            _ => false,
-        };
-        match self.shared.close_reason() {
-            Some(closed) => PublicationError::Closed(closed),
-            None if is_late => PublicationError::Late,
-            None => PublicationError::Cancelled,
-        }
+        drop(self.open.as_ref().and_then(|open| open.cell.take()));
+        self.settle(how.into());
+        broken(&self.shared, how)
     }
 
     fn settle(&mut self, how: StreamEnd) {
-        if !std::mem::replace(&mut self.settled, true) {
-            self.shared.settled(self.id, how);
-            self.unsettled.remove();
+        if let Some(Ending { stream, unsettled, .. }) = self.open.take() {
+            self.shared.settled([(stream, how)]);
+            unsettled.remove();
         }
+    }
+}
+
+/// What it means for the publication that a stream takes nothing more.
+fn broken(shared: &Shared, how: Broken) -> PublicationError {
+    let is_late = match how {
+        Broken::Reset(code) => shared.draft.reset(code.into()) == ResetCode::DeliveryTimeout,
+        _ => false,
+    };
+    match shared.close_reason() {
+        Some(closed) => PublicationError::Closed(closed),
+        None if is_late => PublicationError::Late,
+        None => PublicationError::Cancelled,
     }
 }
 

@@ -8,7 +8,7 @@ use moqingbird_wire::stream::{SubgroupItem, SubgroupReader};
 
 use super::received::{Collected, MAX_OBJECT, ReceivedStream};
 use super::{Handle, SubgroupError};
-use crate::driver::DataStream;
+use crate::driver::{Arrived, DataStream};
 use crate::session::SubgroupWitness;
 use crate::transport::CANCELLED;
 
@@ -17,10 +17,17 @@ use crate::transport::CANCELLED;
 #[derive(Debug)]
 pub struct IncomingSubgroup {
     stream: ReceivedStream,
-    reader: SubgroupReader,
-    witness: SubgroupWitness,
+    /// Apart, for it is large, and whoever takes a subgroup moves it about.
+    at: Box<Position>,
     priority: u8,
     max_object: u64,
+}
+
+/// How far a subgroup has been read.
+#[derive(Debug)]
+struct Position {
+    reader: SubgroupReader,
+    witness: SubgroupWitness,
     collected: Collected<ObjectHeader>,
 }
 
@@ -42,30 +49,33 @@ impl IncomingSubgroup {
         header: SubgroupHeader,
         default_priority: u8,
     ) -> Self {
-        let DataStream { stream, request, recv, leftover, .. } = stream;
+        let DataStream { stream, request, arrived } = stream;
+        let Arrived { recv, leftover, .. } = *arrived;
         Self {
-            reader: SubgroupReader::new(handle.shared.draft, header, leftover),
+            at: Box::new(Position {
+                reader: SubgroupReader::new(handle.shared.draft, header, leftover),
+                witness: SubgroupWitness::new(&header),
+                collected: Collected::nothing(),
+            }),
             stream: ReceivedStream::new(handle, stream, request, recv),
-            witness: SubgroupWitness::new(&header),
             priority: header.publisher_priority.unwrap_or(default_priority),
             max_object: MAX_OBJECT,
-            collected: Collected::nothing(),
         }
     }
 
     /// The stream's header.
     pub const fn header(&self) -> &SubgroupHeader {
-        self.reader.header()
+        self.at.reader.header()
     }
 
     /// The group.
     pub const fn group_id(&self) -> u64 {
-        self.reader.header().group_id
+        self.header().group_id
     }
 
     /// The Subgroup ID; `None` while it is that of an object that has not come.
     pub const fn subgroup_id(&self) -> Option<u64> {
-        self.reader.subgroup_id()
+        self.at.reader.subgroup_id()
     }
 
     /// The publisher's priority, the track's default filled in.
@@ -91,11 +101,11 @@ impl IncomingSubgroup {
             if self.stream.has_ended() {
                 return Ok(None);
             }
-            match self.stream.read(|chunk| self.reader.push(chunk)).await {
+            match self.stream.read(|chunk| self.at.reader.push(chunk)).await {
                 Ok(true) => {}
-                Ok(false) => self.reader.finish(),
+                Ok(false) => self.at.reader.finish(),
                 Err(error) => {
-                    self.witness.ended(None, |fact| self.stream.tell(fact));
+                    self.at.witness.ended(None, |fact| self.stream.tell(fact));
                     return Err(error);
                 }
             }
@@ -111,14 +121,14 @@ impl IncomingSubgroup {
         if self.stream.has_ended() {
             return Ok(None);
         }
-        let item = self.reader.next_item().map_err(|error| self.stream.broken(error))?;
+        let item = self.at.reader.next_item().map_err(|error| self.stream.broken(error))?;
         match &item {
             Some(SubgroupItem::Object(object)) => {
-                self.witness.object(object, &self.reader, |fact| self.stream.tell(fact));
+                let Position { reader, witness, .. } = &mut *self.at;
+                witness.object(object, reader, |fact| self.stream.tell(fact));
             }
             Some(SubgroupItem::End { last, .. }) => {
-                self.witness.ended(Some(*last), |fact| self.stream.tell(fact));
-                self.stream.finished();
+                self.stream.finished(|tell| self.at.witness.ended(Some(*last), tell));
             }
             _ => {}
         }
@@ -131,7 +141,7 @@ impl IncomingSubgroup {
     /// As [`IncomingSubgroup::next_item`]; or the object is larger than the limit, and the stream is stopped.
     pub async fn next_object(&mut self) -> Result<Option<Object>, SubgroupError> {
         loop {
-            if let Some((header, payload)) = self.collected.take() {
+            if let Some((header, payload)) = self.at.collected.take() {
                 let location = Location::new(self.group_id(), header.object_id);
                 return Ok(Some(Object { location, header, payload }));
             }
@@ -142,9 +152,9 @@ impl IncomingSubgroup {
                 }
                 Some(SubgroupItem::Object(header)) => {
                     let length = header.payload_length;
-                    self.collected.begin(header, length);
+                    self.at.collected.begin(header, length);
                 }
-                Some(SubgroupItem::Payload(part)) => self.collected.add(part),
+                Some(SubgroupItem::Payload(part)) => self.at.collected.add(part),
                 _ => return Ok(None),
             }
         }
@@ -159,7 +169,7 @@ impl IncomingSubgroup {
 impl Drop for IncomingSubgroup {
     fn drop(&mut self) {
         if !self.stream.has_ended() {
-            self.witness.ended(None, |fact| self.stream.tell(fact));
+            self.at.witness.ended(None, |fact| self.stream.tell(fact));
         }
     }
 }

@@ -26,7 +26,6 @@ pub struct Subscription {
 }
 
 /// What a subscription delivers.
-#[expect(clippy::large_enum_variant, reason = "it is made and taken apart once a stream")]
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Delivery {
@@ -81,10 +80,10 @@ impl Subscription {
         while self.done.is_none() {
             match self.listening.note().await {
                 Some(Note::Stream(stream)) => {
-                    if let Opening::Subgroup(header) = stream.opening {
+                    if let Opening::Subgroup(header) = stream.arrived.opening {
                         let default = self.extensions.default_publisher_priority;
                         let subgroup =
-                            IncomingSubgroup::new(self.owned.handle.clone(), *stream, header, default);
+                            IncomingSubgroup::new(self.owned.handle.clone(), stream, header, default);
                         return Ok(Some(Delivery::Subgroup(subgroup)));
                     }
                 }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 
 use crate::session::StreamEnd;
-use crate::transport::{CANCELLED, SendStream, StreamError};
+use crate::transport::{CANCELLED, Lost, SendStream, StreamError};
 
 /// Holds the stream while nobody writes, and orders for it while somebody does.
 #[derive(Debug)]
@@ -22,6 +22,7 @@ pub(crate) struct SendCell {
 #[derive(Debug)]
 struct Slot {
     stream: Option<SendStream>,
+    /// Its place in the order of sending, until it is put there.
     priority: Option<i32>,
     /// The code with which the driver has ended the stream.
     reset: Option<u32>,
@@ -59,9 +60,9 @@ impl From<Broken> for StreamEnd {
 }
 
 impl SendCell {
-    pub(super) fn new(mut stream: SendStream, priority: i32) -> Self {
-        stream.set_priority(priority);
-        let slot = Slot { stream: Some(stream), priority: None, reset: None };
+    /// Holds a fresh stream. It gets its place as something is written, and not here, where the engine's lock is held.
+    pub(super) fn new(stream: SendStream, priority: i32) -> Self {
+        let slot = Slot { stream: Some(stream), priority: Some(priority), reset: None };
         Self { slot: Mutex::new(slot), ordered: Notify::new() }
     }
 
@@ -70,21 +71,49 @@ impl SendCell {
         self.lend()?.write_all(pending).await
     }
 
-    /// Writes what is pending, ends the stream and waits for the peer's acknowledgement.
-    pub(crate) async fn see_off(&self, mut pending: VecDeque<Bytes>) -> Result<(), Broken> {
+    /// Writes what is pending and ends the stream.
+    pub(crate) async fn end(&self, mut pending: VecDeque<Bytes>) -> Result<(), Broken> {
         let mut lent = self.lend()?;
         lent.write_all(&mut pending).await?;
-        lent.finish().await
+        lent.obey()?.finish();
+        Ok(())
     }
 
     /// Writes what is pending and ends the stream, as far as the transport takes it at once: so that the end of a short
-    /// stream leaves in one packet with what is before it. [`SendCell::see_off`] does the rest.
-    pub(crate) fn end_at_once(&self, pending: &mut VecDeque<Bytes>) {
-        let Ok(mut lent) = self.lend() else { return };
+    /// stream leaves in one packet with what is before it. Says whether that was all; [`SendCell::end`] does the rest.
+    pub(crate) fn end_at_once(&self, mut pending: &mut [Bytes]) -> bool {
+        let mut slot = self.slot();
+        let Some(stream) = slot.obeying() else { return false };
         let mut context = Context::from_waker(Waker::noop());
-        let written = pin!(lent.write_all(pending)).poll(&mut context);
-        if let (Poll::Ready(Ok(())), Ok(stream)) = (written, lent.obey()) {
-            stream.finish();
+        while !pending.is_empty() {
+            let written = pin!(stream.write(&mut *pending)).poll(&mut context);
+            let Poll::Ready(Ok(written)) = written else { return false };
+            pending = &mut pending[written.chunks..];
+        }
+        stream.finish();
+        true
+    }
+
+    /// Waits until a stream that was ended is acknowledged, or gone otherwise.
+    pub(super) async fn acknowledged(&self) -> StreamEnd {
+        match self.lend() {
+            Ok(mut lent) => lent.acknowledged().await.map_or_else(Into::into, |()| StreamEnd::Finished),
+            Err(broken) => broken.into(),
+        }
+    }
+
+    /// How a stream that was ended is gone, if it is.
+    pub(super) fn gone(&self) -> Option<StreamEnd> {
+        let mut slot = self.slot();
+        let Some(stream) = slot.obeying() else {
+            return Some(Broken::Reset(slot.reset.unwrap_or(CANCELLED)).into());
+        };
+        let mut context = Context::from_waker(Waker::noop());
+        match pin!(stream.stopped()).poll(&mut context) {
+            Poll::Ready(stopped) => {
+                Some(acknowledged(stopped).map_or_else(Into::into, |()| StreamEnd::Finished))
+            }
+            Poll::Pending => None,
         }
     }
 
@@ -108,11 +137,13 @@ impl SendCell {
     /// Moves the stream in the order of sending.
     pub(super) fn prioritise(&self, order: i32) {
         let mut slot = self.slot();
-        match &mut slot.stream {
-            Some(stream) => stream.set_priority(order),
-            None => {
-                slot.priority = Some(order);
-                self.ordered.notify_one();
+        match &mut *slot {
+            Slot { stream: Some(stream), priority: None, .. } => stream.set_priority(order),
+            Slot { stream, priority, .. } => {
+                *priority = Some(order);
+                if stream.is_none() {
+                    self.ordered.notify_one();
+                }
             }
         }
     }
@@ -152,18 +183,13 @@ impl Lent<'_> {
         Ok(())
     }
 
-    async fn finish(&mut self) -> Result<(), Broken> {
-        self.obey()?.finish();
+    async fn acknowledged(&mut self) -> Result<(), Broken> {
         loop {
             let cell = self.cell;
             let stream = self.obey()?;
             tokio::select! {
                 biased;
-                stopped = stream.stopped() => return match stopped {
-                    Ok(None) => Ok(()),
-                    Ok(Some(code)) => Err(Broken::Stopped(code)),
-                    Err(_) => Err(Broken::Lost),
-                },
+                stopped = stream.stopped() => return acknowledged(stopped),
                 () = cell.ordered.notified() => {}
             }
         }
@@ -184,7 +210,22 @@ impl Drop for Lent<'_> {
     }
 }
 
+fn acknowledged(stopped: Result<Option<u64>, Lost>) -> Result<(), Broken> {
+    match stopped {
+        Ok(None) => Ok(()),
+        Ok(Some(code)) => Err(Broken::Stopped(code)),
+        Err(_) => Err(Broken::Lost),
+    }
+}
+
 impl Slot {
+    /// The stream, unless it was reset or somebody writes, after what was ordered for it.
+    fn obeying(&mut self) -> Option<&mut SendStream> {
+        let stream = self.stream.take()?;
+        self.stream = self.obeyed(stream);
+        self.stream.as_mut()
+    }
+
     /// The stream after what was ordered for it; none if it was reset.
     fn obeyed(&mut self, mut stream: SendStream) -> Option<SendStream> {
         if let Some(code) = self.reset {

@@ -21,7 +21,7 @@ pub(crate) enum Note {
     /// Declined.
     Rejected(RequestError),
     /// A data stream that answers it.
-    Stream(Box<DataStream>),
+    Stream(DataStream),
     /// A datagram of it.
     Datagram(Datagram),
     /// PUBLISH_DONE, and nothing more will come.
@@ -138,9 +138,9 @@ impl Listener {
         self.0.notes.send(note);
     }
 
-    /// Whether another stream may wait for the reader.
-    pub(super) fn takes_streams(&self) -> bool {
-        self.0.notes.takes_streams()
+    /// Adds a stream. Says whether another may wait for the reader; if not, it is dropped.
+    pub(super) fn tell_stream(&self, stream: DataStream) -> bool {
+        self.0.notes.send_stream(stream)
     }
 
     /// The subscriber's priority.

@@ -12,6 +12,7 @@
 mod accept;
 mod cell;
 mod changes;
+mod ending;
 mod lane;
 mod listener;
 mod notes;
@@ -34,8 +35,10 @@ use crate::log::{self, EventLog};
 use crate::session::{Config, Session, Side};
 use crate::transport::Connection;
 
+pub(crate) use accept::Arrived;
 pub(crate) use cell::{Broken, SendCell};
 pub(crate) use changes::{Change, Changes};
+pub(crate) use ending::{Ending, Unsettled};
 pub(crate) use listener::{End, Incoming, Listening, Note, Standing, Status};
 use shared::Intake;
 pub(crate) use shared::{DataStream, Shared};

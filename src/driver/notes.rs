@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
+use super::DataStream;
 use super::listener::Note;
 
 /// The most datagrams that wait for one subscription's reader; a reader that is slower loses what comes then.
@@ -43,7 +44,6 @@ impl Notes {
             queue.datagrams += 1;
         }
         if !queue.closed {
-            queue.streams += u16::from(matches!(note, Note::Stream(_)));
             if queue.notes.is_empty() && queue.notes.capacity() == 0 {
                 // Of most requests there is one: their answer.
                 queue.notes.reserve_exact(1);
@@ -53,9 +53,16 @@ impl Notes {
         }
     }
 
-    /// Whether another stream may wait for the reader.
-    pub(super) fn takes_streams(&self) -> bool {
-        self.queue().streams < MAX_QUEUED_STREAMS
+    /// Adds a stream; `false`: too many wait, and it is dropped.
+    pub(super) fn send_stream(&self, stream: DataStream) -> bool {
+        let mut queue = self.queue();
+        let takes = queue.streams < MAX_QUEUED_STREAMS;
+        if takes && !queue.closed {
+            queue.streams += 1;
+            queue.notes.push_back(Note::Stream(stream));
+            self.arrived.notify_one();
+        }
+        takes
     }
 
     /// The next note; `None` behind the last. To be awaited by one task at a time. Cancel-safe.

@@ -6,20 +6,22 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use moqingbird_wire::Draft;
 use moqingbird_wire::model::{
-    Opening, PublishDone, PublishDoneCode, RequestId, RequestOk, Response, SessionErrorCode, Setup,
-    TrackNamespace,
+    PublishDone, PublishDoneCode, RequestId, RequestOk, Response, SessionErrorCode, Setup, TrackNamespace,
 };
-use moqingbird_wire::stream::Stash;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 
+use super::accept::Arrived;
+use super::ending::{self, Ending, Endings};
 use super::lane::{self, LaneHandle};
 use super::listener::{End, Incoming, Listener, Listening, Note, Status};
 use super::unread::Unread;
-use super::{RecvCell, SendCell, timer};
+use super::{SendCell, timer};
 use crate::log::{self, SessionLog};
-use crate::session::{Closed, Event, Input, Instant, Misuse, Output, Session, StreamEnd, StreamId};
-use crate::transport::{CANCELLED, Connection, RecvStream, SendStream, TransportKind};
+use crate::session::{
+    Ascending, Closed, Event, Input, Instant, Misuse, Output, Session, StreamEnd, StreamId,
+};
+use crate::transport::{CANCELLED, Connection, SendStream, TransportKind};
 
 /// How many messages, and how many streams, of registered types wait for an application.
 const MAX_REGISTERED: usize = 1024;
@@ -52,6 +54,8 @@ pub(crate) struct Shared {
     pub(crate) goaway: watch::Sender<Option<Bytes>>,
     /// The peer's data streams that somebody reads, or should.
     pub(super) unread: Unread,
+    /// Our data streams that have ended and are not acknowledged.
+    pub(super) endings: Endings,
     /// How many tasks take in what the peer has sent.
     intakes: watch::Sender<usize>,
 }
@@ -83,13 +87,15 @@ struct State {
     log: Option<SessionLog>,
     deadline: Option<Instant>,
     lanes: HashMap<StreamId, LaneHandle>,
-    held: HashMap<StreamId, (Opening, RecvStream, Stash)>,
-    sending: HashMap<StreamId, Arc<SendCell>>,
+    /// The stream of which the engine is being told.
+    arriving: Option<(StreamId, Box<Arrived>)>,
+    held: HashMap<StreamId, Box<Arrived>>,
+    sending: Ascending<StreamId, Arc<SendCell>>,
     listeners: HashMap<RequestId, Listener>,
     incoming: VecDeque<Incoming>,
     /// Messages and streams of registered types that nobody has taken yet.
     messages: VecDeque<(u64, Bytes)>,
-    streams: VecDeque<(u64, RecvStream, Stash)>,
+    streams: VecDeque<(u64, Box<Arrived>)>,
     closed: Option<Closed>,
     /// When control bytes were last handed to the transport.
     written: tokio::time::Instant,
@@ -101,9 +107,7 @@ pub(crate) struct DataStream {
     pub(crate) stream: StreamId,
     /// The request to which it was delivered.
     pub(crate) request: RequestId,
-    pub(crate) opening: Opening,
-    pub(crate) recv: Arc<RecvCell>,
-    pub(crate) leftover: Stash,
+    pub(crate) arrived: Box<Arrived>,
 }
 
 impl Shared {
@@ -115,6 +119,7 @@ impl Shared {
         let session = session(Instant::default());
         Arc::new(Self {
             unread: Unread::new(connection.receive_window()),
+            endings: Endings::default(),
             draft: session.draft(),
             stream_types: session.stream_types().to_vec(),
             connection,
@@ -125,8 +130,9 @@ impl Shared {
                 log,
                 deadline: None,
                 lanes: HashMap::new(),
+                arriving: None,
                 held: HashMap::new(),
-                sending: HashMap::new(),
+                sending: Ascending::default(),
                 listeners: HashMap::new(),
                 incoming: VecDeque::new(),
                 messages: VecDeque::new(),
@@ -203,7 +209,7 @@ impl Shared {
     }
 
     /// The next stream of a registered type, if one waits.
-    pub(crate) fn take_stream(&self) -> Option<(u64, RecvStream, Stash)> {
+    pub(crate) fn take_stream(&self) -> Option<(u64, Box<Arrived>)> {
         self.state().streams.pop_front()
     }
 
@@ -222,15 +228,24 @@ impl Shared {
         Ok((id, cell, opened))
     }
 
-    /// A stream that we sent on is done.
-    pub(crate) fn settled(self: &Arc<Self>, stream: StreamId, how: StreamEnd) {
+    /// Leaves a stream that has ended until it is acknowledged.
+    pub(crate) fn see_off(self: &Arc<Self>, ending: Ending) {
+        if self.endings.add(ending) {
+            self.spawn(ending::see_off(self.clone()));
+        }
+    }
+
+    /// Streams that we sent on are done.
+    pub(crate) fn settled(self: &Arc<Self>, streams: impl IntoIterator<Item = (StreamId, StreamEnd)>) {
         let mut state = self.state();
-        self.settle(&mut state, stream, how);
+        for (stream, how) in streams {
+            self.settle(&mut state, stream, how);
+        }
         self.carry_out(&mut state);
     }
 
     fn settle(&self, state: &mut State, stream: StreamId, how: StreamEnd) {
-        state.sending.remove(&stream);
+        state.sending.remove(stream);
         state.session.handle(self.now(), Input::DataSettled { stream, how });
         if state.sending.is_empty() {
             self.settled.notify_waiters();
@@ -272,20 +287,28 @@ impl Shared {
         self.runtime.spawn(task);
     }
 
-    /// A data stream of the peer whose header is read waits for the engine's word.
-    pub(super) fn judge(self: &Arc<Self>, opening: Opening, recv: RecvStream, leftover: Stash) {
-        let mut state = self.state();
-        // An engine that is closed has no word for it.
-        if state.closed.is_some() {
+    /// Data streams of the peer whose headers are read wait for the engine's word.
+    pub(super) fn judge(self: &Arc<Self>, arrived: &mut Vec<Arrived>) {
+        if arrived.is_empty() {
             return;
         }
-        let stream = state.session.new_stream();
-        let chunks = leftover.chunks();
-        state.held.insert(stream, (opening.clone(), recv, leftover));
+        let mut state = self.state();
         let now = self.now();
-        let pinned = pinned(chunks, self.connection.kind());
-        state.session.handle(now, Input::Data { stream, opening, pinned });
-        self.carry_out(&mut state);
+        for arrived in arrived.drain(..) {
+            // An engine that is closed has no word for it.
+            if state.closed.is_some() {
+                return;
+            }
+            let stream = state.session.new_stream();
+            let opening = arrived.opening.clone();
+            let pinned = pinned(arrived.leftover.chunks(), self.connection.kind());
+            state.arriving = Some((stream, Box::new(arrived)));
+            state.session.handle(now, Input::Data { stream, opening, pinned });
+            self.carry_out(&mut state);
+            if let Some((stream, arrived)) = state.arriving.take() {
+                state.held.insert(stream, arrived);
+            }
+        }
     }
 
     /// Makes a bidirectional stream of the peer known.
@@ -422,7 +445,7 @@ impl Shared {
             }
             Output::Reset { stream, code } => {
                 let code = narrow(code);
-                if let Some(cell) = state.sending.get(&stream).cloned() {
+                if let Some(cell) = state.sending.get(stream).cloned() {
                     cell.reset(code);
                     self.settle(state, stream, StreamEnd::Reset(code.into()));
                 } else if let Some(lane) = state.lanes.get_mut(&stream) {
@@ -431,21 +454,22 @@ impl Shared {
             }
             Output::Stop { stream, code } => {
                 let code = narrow(code);
-                if let Some((_, mut recv, _)) = state.held.remove(&stream) {
-                    recv.stop(code);
+                if let Some(arrived) = state.take_held(stream) {
+                    arrived.stop(code);
                 } else if let Some(lane) = state.lanes.get_mut(&stream) {
                     lane.stop(code);
                 }
             }
             Output::Deliver { stream, to } => {
-                let Some((opening, recv, leftover)) = state.held.remove(&stream) else { return };
-                let listener = state.listeners.get(&to);
-                if let Some(listener) = listener.filter(|listener| listener.takes_streams()) {
-                    let recv = self.unread.add(stream, (to, listener.priority()), &opening, recv);
-                    let stream = DataStream { stream, request: to, opening, recv, leftover };
-                    listener.tell(Note::Stream(Box::new(stream)));
-                } else {
-                    if listener.is_some() {
+                let Some(arrived) = state.take_held(stream) else { return };
+                let delivered = state.listeners.get(&to).map(|listener| {
+                    if let Some(recv) = &arrived.recv {
+                        self.unread.add(stream, (to, listener.priority()), &arrived.opening, recv);
+                    }
+                    listener.tell_stream(DataStream { stream, request: to, arrived })
+                });
+                if delivered != Some(true) {
+                    if delivered.is_some() {
                         self.unread.count_drop();
                     }
                     // The stream is stopped as it is dropped.
@@ -454,10 +478,10 @@ impl Shared {
                 }
             }
             Output::Accept { stream, kind } => {
-                let Some((_, recv, leftover)) = state.held.remove(&stream) else { return };
+                let Some(arrived) = state.take_held(stream) else { return };
                 // One too many is stopped as it is dropped.
                 if state.streams.len() < MAX_REGISTERED {
-                    state.streams.push_back((kind, recv, leftover));
+                    state.streams.push_back((kind, arrived));
                     self.registered.notify_waiters();
                 }
             }
@@ -467,7 +491,7 @@ impl Shared {
                 }
             }
             Output::Priority { stream, order } => {
-                if let Some(cell) = state.sending.get(&stream) {
+                if let Some(cell) = state.sending.get(stream) {
                     cell.prioritise(order);
                 }
             }
@@ -553,12 +577,13 @@ impl Shared {
         for (_, listener) in state.listeners.drain() {
             listener.end(End::Closed(closed.clone()));
         }
-        for (_, cell) in state.sending.drain() {
+        for (_, cell) in std::mem::take(&mut state.sending).iter() {
             cell.reset(CANCELLED);
         }
         // After a close of our own they are gone already, to be flushed.
         state.lanes.clear();
         state.held.clear();
+        state.arriving = None;
         state.incoming.clear();
         state.messages.clear();
         state.streams.clear();
@@ -583,6 +608,14 @@ impl State {
             }
         }
         listening
+    }
+
+    /// Takes a stream that waits for the engine's word.
+    fn take_held(&mut self, stream: StreamId) -> Option<Box<Arrived>> {
+        match self.arriving.take_if(|(arriving, _)| *arriving == stream) {
+            Some((_, arrived)) => Some(arrived),
+            None => self.held.remove(&stream),
+        }
     }
 
     fn tell(&self, id: RequestId, note: Note) {

@@ -7,7 +7,6 @@
 //! is never stopped: its own window holds it.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -68,7 +67,7 @@ pub(crate) enum ReadFailed {
 }
 
 impl RecvCell {
-    fn new(stream: RecvStream) -> Arc<Self> {
+    pub(super) fn new(stream: RecvStream) -> Arc<Self> {
         let slot = Slot {
             stream,
             stash: VecDeque::new(),
@@ -82,10 +81,14 @@ impl RecvCell {
         Arc::new(Self { slot: Mutex::new(slot) })
     }
 
-    /// Waits for data and fills as many of `chunks` as are ready: how many it filled, or `None` at the clean end.
-    /// Cancel-safe.
-    pub(crate) async fn read(&self, chunks: &mut [Bytes]) -> Result<Option<usize>, ReadFailed> {
-        poll_fn(|cx| self.slot().poll_read(cx, chunks)).await
+    /// Fills as many of `chunks` as are ready: how many it filled, or `None` at the clean end. If there is nothing yet, `cx`
+    /// is woken when there is.
+    pub(crate) fn poll_read(
+        &self,
+        cx: &mut Context<'_>,
+        chunks: &mut [Bytes],
+    ) -> Poll<Result<Option<usize>, ReadFailed>> {
+        self.slot().poll_read(cx, chunks)
     }
 
     /// Reads no more, and tells the peer.
@@ -121,11 +124,13 @@ impl Slot {
         match self.stream.poll_read(cx, chunks) {
             Poll::Ready(read) => {
                 self.reads += 1;
-                self.reader = None;
                 Poll::Ready(read.map_err(ReadFailed::Stream))
             }
             Poll::Pending => {
-                self.reader = Some(cx.waker().clone());
+                match &mut self.reader {
+                    Some(reader) => reader.clone_from(cx.waker()),
+                    None => self.reader = Some(cx.waker().clone()),
+                }
                 Poll::Pending
             }
         }
@@ -254,22 +259,21 @@ impl Unread {
         id: StreamId,
         (request, subscriber_priority): (RequestId, u8),
         opening: &Opening,
-        stream: RecvStream,
-    ) -> Arc<RecvCell> {
-        let cell = RecvCell::new(stream);
-        if self.limit > 0 {
-            let (is_live, publisher_priority, group) = match opening {
-                Opening::Subgroup(header) => {
-                    (true, header.publisher_priority.unwrap_or(DEFAULT_PRIORITY), header.group_id)
-                }
-                _ => (false, DEFAULT_PRIORITY, 0),
-            };
-            let age = std::cmp::Reverse(group);
-            let rank = Rank { is_live, subscriber_priority, publisher_priority, age };
-            self.cells().insert(id, Known { rank, request, cell: Arc::downgrade(&cell) });
-            self.added.notify_one();
+        cell: &Arc<RecvCell>,
+    ) {
+        if self.limit == 0 {
+            return;
         }
-        cell
+        let (is_live, publisher_priority, group) = match opening {
+            Opening::Subgroup(header) => {
+                (true, header.publisher_priority.unwrap_or(DEFAULT_PRIORITY), header.group_id)
+            }
+            _ => (false, DEFAULT_PRIORITY, 0),
+        };
+        let age = std::cmp::Reverse(group);
+        let rank = Rank { is_live, subscriber_priority, publisher_priority, age };
+        self.cells().insert(id, Known { rank, request, cell: Arc::downgrade(cell) });
+        self.added.notify_one();
     }
 
     /// Counts a stream that was stopped because nobody read it.

@@ -80,7 +80,7 @@ impl Session {
                 if receiving.done.is_none() {
                     self.leave(now, id)?;
                 } else {
-                    let streams = receiving.streams.clone();
+                    let streams = receiving.streams.clone().into_keys();
                     self.forget(now, id)?;
                     self.stop_streams(streams);
                 }
@@ -108,7 +108,7 @@ impl Session {
     /// Leaves a subscription by which we receive, and refuses its streams.
     pub(super) fn leave(&mut self, now: Instant, id: RequestId) -> Result<(), EncodeError> {
         let Some(receiving) = self.requests.receiving(id) else { return Ok(()) };
-        let streams = receiving.streams.clone();
+        let streams = receiving.streams.clone().into_keys();
         self.withdraw(now, id)?;
         self.stop_streams(streams);
         Ok(())

@@ -190,7 +190,7 @@ impl Session {
             self.stop_stream(stream);
             return;
         }
-        receiving.streams.insert(stream);
+        receiving.streams.insert(stream, ());
         self.tracks.delivered.insert(stream, id);
         self.outputs.push_back(Output::Deliver { stream, to: id });
     }
@@ -261,10 +261,10 @@ impl Session {
     }
 
     pub(super) fn data_ended(&mut self, now: Instant, stream: StreamId) {
-        let Some(id) = self.tracks.delivered.remove(&stream) else { return };
+        let Some(id) = self.tracks.delivered.remove(stream) else { return };
         self.fetch_stream_ended(now, id);
         if let Some(receiving) = self.requests.receiving(id) {
-            receiving.streams.remove(&stream);
+            receiving.streams.remove(stream);
             if receiving.is_complete() {
                 self.subscription_ended(now, id);
             }
@@ -305,7 +305,7 @@ impl Session {
     /// Forgets a subscription by which we receive, with its alias and streams. Gives what PUBLISH_DONE said.
     pub(super) fn forget_receiving(&mut self, now: Instant, id: RequestId) -> Option<PublishDone> {
         let Body::Receiving(receiving) = self.end(id)?.body else { return None };
-        for stream in &receiving.streams {
+        for (stream, ()) in receiving.streams.iter() {
             self.tracks.delivered.remove(stream);
         }
         if let Some(alias) = receiving.alias {
@@ -421,12 +421,12 @@ impl Session {
     pub(super) fn prioritise(&mut self, id: RequestId) {
         let Some(sending) = self.requests.sending(id) else { return };
         let orders: Vec<_> =
-            sending.streams.iter().map(|(stream, sent)| (*stream, sending.order(*sent))).collect();
+            sending.streams.iter().map(|(stream, sent)| (stream, sending.order(*sent))).collect();
         self.outputs.extend(orders.into_iter().map(|(stream, order)| Output::Priority { stream, order }));
     }
 
     pub(super) fn data_settled(&mut self, stream: StreamId) -> Checked {
-        let Some(id) = self.tracks.sent.remove(&stream) else { return Ok(()) };
+        let Some(id) = self.tracks.sent.remove(stream) else { return Ok(()) };
         self.timers.clear(Timer::Delivery(stream));
         if let Some(sending) = self.requests.sending(id) {
             sending.streams.remove(stream);
@@ -456,7 +456,7 @@ impl Session {
         }
         if let Body::Sending(sending) = open.body {
             for stream in sending.streams.into_ids() {
-                self.tracks.sent.remove(&stream);
+                self.tracks.sent.remove(stream);
                 self.timers.clear(Timer::Delivery(stream));
                 self.reset_stream(stream);
             }
@@ -469,7 +469,7 @@ impl Session {
     pub(super) fn reset_streams(&mut self, id: RequestId, unwanted: impl Fn(&SentStream) -> bool) {
         let Some(sending) = self.requests.sending(id) else { return };
         let streams: Vec<_> =
-            sending.streams.iter().filter(|(_, sent)| unwanted(sent)).map(|(stream, _)| *stream).collect();
+            sending.streams.iter().filter(|(_, sent)| unwanted(sent)).map(|(stream, _)| stream).collect();
         for stream in streams {
             self.reset_stream(stream);
         }

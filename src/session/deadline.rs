@@ -18,7 +18,7 @@ use super::{Instant, Output, Session, StreamId};
 impl Session {
     /// Objects of a stream of ours wait for the transport. They have since the first time that this is told.
     pub(super) fn data_waits(&mut self, now: Instant, stream: StreamId) {
-        let Some(&id) = self.tracks.sent.get(&stream) else { return };
+        let Some(&id) = self.tracks.sent.get(stream) else { return };
         let Some(sending) = self.requests.sending(id) else { return };
         let timeout = sending.state.delivery_timeout;
         let Some(sent) = sending.streams.get_mut(stream) else { return };
@@ -29,7 +29,7 @@ impl Session {
     /// None do any more.
     pub(super) fn data_taken(&mut self, stream: StreamId) {
         self.timers.clear(Timer::Delivery(stream));
-        if let Some(&id) = self.tracks.sent.get(&stream)
+        if let Some(&id) = self.tracks.sent.get(stream)
             && let Some(sent) = self.requests.sending(id).and_then(|it| it.streams.get_mut(stream))
         {
             sent.waits_since = None;
@@ -41,7 +41,7 @@ impl Session {
         let Some(sending) = self.requests.sending(id) else { return };
         let timeout = sending.state.delivery_timeout;
         let waiting: Vec<_> =
-            sending.streams.iter().filter_map(|(stream, sent)| Some((*stream, sent.waits_since?))).collect();
+            sending.streams.iter().filter_map(|(stream, sent)| Some((stream, sent.waits_since?))).collect();
         for (stream, since) in waiting {
             self.set_deadline(stream, since, timeout);
         }

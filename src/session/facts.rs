@@ -5,7 +5,7 @@
 //! tell as their streams end, not by every object. A peer decides how many facts there are, so only the newest groups are
 //! remembered, and of each only so much: detection is best effort in both drafts.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use moqingbird_wire::model::{Location, RequestId};
 
@@ -70,7 +70,8 @@ pub enum Fact {
 /// The facts of one track.
 #[derive(Debug, Default)]
 pub(super) struct TrackFacts {
-    groups: BTreeMap<u64, GroupFacts>,
+    /// By their IDs, in ascending order.
+    groups: VecDeque<(u64, GroupFacts)>,
     largest: Option<Location>,
     end: Option<Location>,
     /// First and last of groups that do not exist.
@@ -83,7 +84,8 @@ struct GroupFacts {
     /// There is no object from this on.
     end: Option<u64>,
     gap: Option<u64>,
-    subgroups: BTreeMap<u64, SubgroupFacts>,
+    /// By their IDs, in ascending order.
+    subgroups: Vec<(u64, SubgroupFacts)>,
     /// The last objects that came in datagrams.
     datagrams: VecDeque<u64>,
     /// First and last of objects that do not exist.
@@ -156,7 +158,7 @@ impl TrackFacts {
         if first > last {
             return Ok(());
         }
-        if self.groups.range(first..=last).any(|(_, group)| group.largest.is_some()) {
+        if self.groups.iter().any(|(id, it)| (first..=last).contains(id) && it.largest.is_some()) {
             return Err("a gap covers a group that has objects");
         }
         remember(&mut self.absent, (first, last));
@@ -178,17 +180,32 @@ impl TrackFacts {
 
     /// A group that is remembered: the newest are.
     fn group(&mut self, group_id: u64) -> Option<&mut GroupFacts> {
-        if !self.groups.contains_key(&group_id) && self.groups.len() == MAX_GROUPS {
-            if self.groups.first_key_value().is_some_and(|(oldest, _)| *oldest > group_id) {
-                return None;
-            }
-            self.groups.pop_first();
+        let mut at = match self.groups.binary_search_by_key(&group_id, |(id, _)| *id) {
+            Ok(at) => return self.groups.get_mut(at).map(|(_, facts)| facts),
+            Err(at) => at,
+        };
+        let mut facts = GroupFacts::default();
+        if self.groups.len() == MAX_GROUPS {
+            // One that is older than all of them is not remembered.
+            at = at.checked_sub(1)?;
+            // Its room is used again: a track may have a group an object.
+            facts = self.groups.pop_front().map_or(facts, |(_, oldest)| oldest.forgotten());
         }
-        Some(self.groups.entry(group_id).or_default())
+        self.groups.insert(at, (group_id, facts));
+        self.groups.get_mut(at).map(|(_, facts)| facts)
     }
 }
 
 impl GroupFacts {
+    /// Nothing, with the room of what was known.
+    fn forgotten(mut self) -> Self {
+        self.subgroups.clear();
+        self.datagrams.clear();
+        self.absent.clear();
+        let Self { subgroups, datagrams, absent, .. } = self;
+        Self { subgroups, datagrams, absent, ..Self::default() }
+    }
+
     fn subgroup(&mut self, subgroup_id: u64, seen: SubgroupFacts) -> Judged {
         self.exist([seen.first, seen.last])?;
         // A fetched datagram is told as a subgroup of its own ID where the draft has no other way (draft-14 §10.4.4).
@@ -198,13 +215,14 @@ impl GroupFacts {
         if self.subgroups.iter().any(|(id, known)| *id != subgroup_id && known.shares_an_object(&seen)) {
             return Err("an object comes in two subgroups");
         }
-        match self.subgroups.get_mut(&subgroup_id) {
-            Some(known) => known.add(seen),
-            None => {
-                if self.subgroups.len() == MAX_DETAILS {
-                    self.subgroups.pop_first();
+        match self.subgroups.binary_search_by_key(&subgroup_id, |(id, _)| *id) {
+            Ok(at) => self.subgroups[at].1.add(seen),
+            Err(at) => {
+                let is_full = self.subgroups.len() == MAX_DETAILS;
+                if is_full {
+                    self.subgroups.remove(0);
                 }
-                self.subgroups.insert(subgroup_id, seen);
+                self.subgroups.insert(at.saturating_sub(usize::from(is_full)), (subgroup_id, seen));
                 Ok(())
             }
         }
@@ -256,7 +274,7 @@ impl GroupFacts {
 
     /// Objects, the first and the last of which are told, do not exist.
     fn nothing(&mut self, first: u64, last: u64) -> Judged {
-        let seen = self.subgroups.values().flat_map(|known| [known.first, known.last]);
+        let seen = self.subgroups.iter().flat_map(|(_, known)| [known.first, known.last]);
         if seen.chain(self.datagrams.iter().copied()).any(|id| (first..=last).contains(&id)) {
             return Err("a gap covers an object that was seen");
         }
@@ -373,8 +391,8 @@ mod tests {
         assert!(
             facts
                 .groups
-                .values()
-                .all(|it| it.subgroups.len() <= MAX_DETAILS && it.absent.len() <= MAX_DETAILS)
+                .iter()
+                .all(|(_, it)| it.subgroups.len() <= MAX_DETAILS && it.absent.len() <= MAX_DETAILS)
         );
     }
 

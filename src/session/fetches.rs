@@ -228,7 +228,7 @@ impl Session {
         if let Some(Open { body: Body::Fetching(fetching), .. }) = self.end(id)
             && let Arrival::Open(stream) = fetching.stream
         {
-            self.tracks.delivered.remove(&stream);
+            self.tracks.delivered.remove(stream);
         }
     }
 }
@@ -358,7 +358,7 @@ impl Session {
         if let Some(Open { body: Body::Serving(serving), .. }) = self.end(id)
             && let Arrival::Open(stream) = serving.stream
         {
-            self.tracks.sent.remove(&stream);
+            self.tracks.sent.remove(stream);
             self.reset_stream(stream);
         }
     }

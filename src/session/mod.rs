@@ -37,6 +37,7 @@ use moqingbird_wire::model::{Message, ResetCode, SessionErrorCode};
 use moqingbird_wire::{DecodeError, Draft, EncodeError, Rules};
 
 mod answers;
+mod ascending;
 mod auth;
 mod commands;
 mod config;
@@ -66,6 +67,7 @@ mod updates;
 mod waiting;
 mod witness;
 
+pub(crate) use ascending::Ascending;
 pub use config::{Config, Side};
 pub use data::OpenedStream;
 pub use error::{Closed, Misuse};

@@ -1,11 +1,8 @@
 //! The streams of a subscription that we send on, and the groups that they are of.
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::{IntoKeys, Iter};
-
 use moqingbird_wire::model::SubgroupId;
 
-use super::{Instant, StreamId};
+use super::{Ascending, Instant, StreamId};
 
 /// A stream that has not settled.
 #[derive(Clone, Copy, Debug)]
@@ -20,36 +17,39 @@ pub(super) struct SentStream {
 /// Those of one subscription.
 #[derive(Debug, Default)]
 pub(super) struct SentStreams {
-    streams: BTreeMap<StreamId, SentStream>,
+    streams: Ascending<StreamId, SentStream>,
     /// How many streams each group has, so that the oldest is known without a look at each.
-    groups: BTreeMap<u64, usize>,
+    groups: Ascending<u64, usize>,
 }
 
 impl SentStreams {
     pub(super) fn insert(&mut self, id: StreamId, stream: SentStream) {
-        *self.groups.entry(stream.group).or_default() += 1;
+        match self.groups.get_mut(stream.group) {
+            Some(count) => *count += 1,
+            None => self.groups.insert(stream.group, 1),
+        }
         self.streams.insert(id, stream);
     }
 
     pub(super) fn remove(&mut self, id: StreamId) {
-        let Some(stream) = self.streams.remove(&id) else { return };
-        if let Some(count) = self.groups.get_mut(&stream.group) {
+        let Some(stream) = self.streams.remove(id) else { return };
+        if let Some(count) = self.groups.get_mut(stream.group) {
             *count -= 1;
             if *count == 0 {
-                self.groups.remove(&stream.group);
+                self.groups.remove(stream.group);
             }
         }
     }
 
     pub(super) fn get_mut(&mut self, id: StreamId) -> Option<&mut SentStream> {
-        self.streams.get_mut(&id)
+        self.streams.get_mut(id)
     }
 
-    pub(super) fn iter(&self) -> Iter<'_, StreamId, SentStream> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (StreamId, &SentStream)> {
         self.streams.iter()
     }
 
-    pub(super) fn into_ids(self) -> IntoKeys<StreamId, SentStream> {
+    pub(super) fn into_ids(self) -> impl Iterator<Item = StreamId> {
         self.streams.into_keys()
     }
 
@@ -62,6 +62,6 @@ impl SentStreams {
     }
 
     pub(super) fn oldest_group(&self) -> Option<u64> {
-        self.groups.first_key_value().map(|(group, _)| *group)
+        self.groups.first_key()
     }
 }

@@ -1,6 +1,6 @@
 //! Subscriptions, from both ends, and the Track Aliases that name their tracks on data streams and datagrams.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use moqingbird_wire::model::{
@@ -13,7 +13,7 @@ use moqingbird_wire::planted::{self, Fault};
 use super::facts::TrackFacts;
 use super::fetches::Joint;
 use super::sent::{SentStream, SentStreams};
-use super::{Checked, Config, Instant, StreamId, Violation, priority};
+use super::{Ascending, Checked, Config, Instant, StreamId, Violation, priority};
 
 /// How many aliases of ended subscriptions are remembered, so that late data is dropped at once.
 const MAX_RETIRED: usize = 256;
@@ -353,7 +353,7 @@ pub(super) struct Receiving {
     pub(super) dynamic_groups: bool,
     delivery_timeout: DeliveryTimeout,
     /// Streams that were delivered and have not ended.
-    pub(super) streams: BTreeSet<StreamId>,
+    pub(super) streams: Ascending<StreamId, ()>,
     /// How many were ever delivered.
     pub(super) arrived: u64,
     /// Whether datagrams were.
@@ -376,7 +376,7 @@ impl Receiving {
             default_priority: moqingbird_wire::model::DEFAULT_PRIORITY,
             dynamic_groups: false,
             delivery_timeout: DeliveryTimeout { subscriber: subscribe.delivery_timeout, publisher: None },
-            streams: BTreeSet::new(),
+            streams: Ascending::default(),
             arrived: 0,
             datagrams: false,
             done: None,
@@ -400,7 +400,7 @@ impl Receiving {
                 subscriber: None,
                 publisher: publish.extensions.delivery_timeout,
             },
-            streams: BTreeSet::new(),
+            streams: Ascending::default(),
             arrived: 0,
             datagrams: false,
             done: None,
@@ -452,9 +452,9 @@ pub(super) struct Tracks {
     /// How many aliases we have given.
     given: u64,
     /// The peer's streams that were delivered.
-    pub(super) delivered: BTreeMap<StreamId, RequestId>,
+    pub(super) delivered: Ascending<StreamId, RequestId>,
     /// Our streams that have not settled.
-    pub(super) sent: BTreeMap<StreamId, RequestId>,
+    pub(super) sent: Ascending<StreamId, RequestId>,
     /// What is known of the tracks that we receive.
     pub(super) facts: BTreeMap<FullTrackName, TrackFacts>,
 }

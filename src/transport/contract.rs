@@ -177,16 +177,30 @@ impl From<Lost> for StreamError {
 #[derive(Debug, Default)]
 pub(super) struct Ended {
     error: Option<StreamError>,
+    /// Whether nothing is left to be stopped.
+    over: bool,
 }
 
 impl Ended {
     /// Remembers that this side stopped the stream.
     pub(super) fn stop(&mut self) {
+        self.over = true;
         self.error.get_or_insert(StreamError::Closed);
+    }
+
+    /// Remembers that the stream has come to its clean end.
+    pub(super) const fn finish(&mut self) {
+        self.over = true;
+    }
+
+    /// Whether nothing is left to be stopped: it has ended, or was stopped.
+    pub(super) const fn is_over(&self) -> bool {
+        self.over
     }
 
     /// Remembers the first failure.
     pub(super) fn fail(&mut self, error: StreamError) -> StreamError {
+        self.over |= matches!(error, StreamError::Reset(_));
         self.error.get_or_insert(error).clone()
     }
 

@@ -66,13 +66,13 @@ impl Transport for Quic {
 
     async fn accept_uni(&self) -> Result<Recv, Lost> {
         let recv = self.connection().accept_uni().await?;
-        self.inner.credits.used_uni(self.connection());
+        self.inner.credits.used_uni(self.connection(), recv.id());
         Ok(Recv::new(recv))
     }
 
     async fn accept_bi(&self) -> Result<(Send, Recv), Lost> {
         let (send, recv) = self.connection().accept_bi().await?;
-        self.inner.credits.used_bidi(self.connection());
+        self.inner.credits.used_bidi(self.connection(), recv.id());
         Ok((Send::new(send), Recv::new(recv)))
     }
 
@@ -234,8 +234,11 @@ impl RecvHalf for Recv {
     ) -> Poll<Result<Option<usize>, StreamError>> {
         self.ended.check()?;
         // The future holds nothing: quinn remembers the waker in the connection.
-        let read = pin!(self.stream.read_chunks(chunks));
-        read.poll(cx).map_err(|error| self.ended.fail(error.into()))
+        let read = pin!(self.stream.read_chunks(chunks)).poll(cx);
+        if let Poll::Ready(Ok(None)) = read {
+            self.ended.finish();
+        }
+        read.map_err(|error| self.ended.fail(error.into()))
     }
 
     fn stop(&mut self, code: u32) {
@@ -246,8 +249,10 @@ impl RecvHalf for Recv {
 
 impl Drop for Recv {
     fn drop(&mut self) {
-        // quinn would send code 0, which the drafts call INTERNAL_ERROR. On a stream that has ended this does nothing.
-        self.stop(CANCELLED);
+        // quinn would send code 0, which the drafts call INTERNAL_ERROR.
+        if !self.ended.is_over() {
+            self.stop(CANCELLED);
+        }
     }
 }
 

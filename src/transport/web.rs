@@ -236,13 +236,13 @@ impl Transport for Web {
 
     async fn accept_uni(&self) -> Result<Recv, Lost> {
         let stream = self.session().accept_uni().await.map_err(|error| self.inner.why(&error))?;
-        self.inner.credits.used_uni(quinn_connection(self.session()));
+        self.inner.credits.used_uni(quinn_connection(self.session()), stream.quic_id());
         Ok(self.recv(stream))
     }
 
     async fn accept_bi(&self) -> Result<(Send, Recv), Lost> {
         let (send, recv) = self.session().accept_bi().await.map_err(|error| self.inner.why(&error))?;
-        self.inner.credits.used_bidi(quinn_connection(self.session()));
+        self.inner.credits.used_bidi(quinn_connection(self.session()), recv.quic_id());
         Ok((self.send(send), self.recv(recv)))
     }
 
@@ -484,7 +484,12 @@ impl RecvHalf for Recv {
         // The future holds nothing: quinn remembers the waker in the connection.
         let read = pin!(self.stream.read_chunks(chunks)).poll(cx);
         let error = match ready!(read) {
-            Ok(filled) => return Poll::Ready(Ok(filled)),
+            Ok(filled) => {
+                if filled.is_none() {
+                    self.ended.finish();
+                }
+                return Poll::Ready(Ok(filled));
+            }
             Err(ReadError::Reset(code)) => StreamError::Reset(code.into()),
             // A code outside WebTransport's range says nothing about the application: 0 stands for it.
             Err(ReadError::InvalidReset(_)) => StreamError::Reset(0),
@@ -502,8 +507,10 @@ impl RecvHalf for Recv {
 
 impl Drop for Recv {
     fn drop(&mut self) {
-        // Otherwise HTTP/3's bare 0 would be sent. On a stream that has ended this does nothing.
-        self.stop(CANCELLED);
+        // Otherwise HTTP/3's bare 0 would be sent.
+        if !self.ended.is_over() {
+            self.stop(CANCELLED);
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::subgroup_writer::{appended, written};
+use super::subgroup_writer::appended;
 use super::{FetchCursor, check_sent};
 use crate::buf::Writer;
 use crate::draft::Draft;
@@ -35,8 +35,19 @@ impl FetchWriter {
     /// # Errors
     /// The Request ID is over 2^62-1.
     pub fn opening(&mut self) -> Result<Bytes, EncodeError> {
-        let opening = Opening::Fetch(self.request_id);
-        written(&mut self.w, |w| self.draft.encode_opening(&opening, w))
+        let mut w = std::mem::take(&mut self.w);
+        let bytes = self.opening_into(&mut w).map(|()| w.take());
+        self.w = w;
+        bytes
+    }
+
+    /// As [`FetchWriter::opening`], behind what stands in `w`: for those who pack it with the first objects. On an error `w`
+    /// is as it was.
+    ///
+    /// # Errors
+    /// As [`FetchWriter::opening`].
+    pub fn opening_into(&self, w: &mut Writer) -> Result<(), EncodeError> {
+        appended(w, |w| self.draft.encode_opening(&Opening::Fetch(self.request_id), w))
     }
 
     /// The bytes of an item, without payload.

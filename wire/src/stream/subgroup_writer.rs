@@ -52,8 +52,19 @@ impl SubgroupWriter {
     /// # Errors
     /// The draft cannot express the header.
     pub fn opening(&mut self) -> Result<Bytes, EncodeError> {
-        let opening = Opening::Subgroup(self.header);
-        written(&mut self.w, |w| self.draft.encode_opening(&opening, w))
+        let mut w = std::mem::take(&mut self.w);
+        let bytes = self.opening_into(&mut w).map(|()| w.take());
+        self.w = w;
+        bytes
+    }
+
+    /// As [`SubgroupWriter::opening`], behind what stands in `w`: for those who pack it with the first objects. On an error
+    /// `w` is as it was.
+    ///
+    /// # Errors
+    /// As [`SubgroupWriter::opening`].
+    pub fn opening_into(&self, w: &mut Writer) -> Result<(), EncodeError> {
+        appended(w, |w| self.draft.encode_opening(&Opening::Subgroup(self.header), w))
     }
 
     /// The bytes that go before an object's payload.
@@ -97,12 +108,4 @@ pub(super) fn appended(
 ) -> Result<(), EncodeError> {
     let start = w.len();
     encode(w).inspect_err(|_| w.truncate(start))
-}
-
-/// What `encode` writes; on an error nothing of it remains in `w`.
-pub(super) fn written(
-    w: &mut Writer,
-    encode: impl FnOnce(&mut Writer) -> Result<(), EncodeError>,
-) -> Result<Bytes, EncodeError> {
-    appended(w, encode).map(|()| w.take())
 }
