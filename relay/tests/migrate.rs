@@ -71,11 +71,6 @@ async fn locations(mut reader: TrackSubscription) -> BTreeMap<Location, usize> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn everybody_moves_with_a_publisher_in_draft_14_over_quic() {
-    everybody_moves(Version::Draft14, TransportKind::Quic).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn everybody_moves_with_a_publisher_in_draft_14_over_webtransport() {
     everybody_moves(Version::Draft14, TransportKind::WebTransport).await;
 }
@@ -83,11 +78,6 @@ async fn everybody_moves_with_a_publisher_in_draft_14_over_webtransport() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn everybody_moves_with_a_publisher_in_draft_16_over_quic() {
     everybody_moves(Version::Draft16, TransportKind::Quic).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn everybody_moves_with_a_publisher_in_draft_16_over_webtransport() {
-    everybody_moves(Version::Draft16, TransportKind::WebTransport).await;
 }
 
 /// Of five subscribers in both drafts over both transports every one ends with every location once.
