@@ -31,12 +31,18 @@ fn code(path: &Path) -> Vec<(usize, String)> {
 }
 
 fn forbid(folders: &[&str], words: &[&str]) {
+    forbid_but(folders, words, "\n");
+}
+
+/// As [`forbid`], where this is not meant.
+fn forbid_but(folders: &[&str], words: &[&str], allowed: &str) {
     let mut seen = 0;
     for path in folders.iter().flat_map(|folder| sources(folder)) {
         seen += 1;
         for (at, line) in code(&path) {
+            let rest = line.replace(allowed, "");
             for word in words {
-                assert!(!line.contains(word), "{}:{at} has {word:?}: {line}", path.display());
+                assert!(!rest.contains(word), "{}:{at} has {word:?}: {line}", path.display());
             }
         }
     }
@@ -52,7 +58,9 @@ fn wire_and_session_have_no_clock_socket_task_or_lock() {
 
 #[test]
 fn drafts_are_named_only_where_they_are_chosen() {
-    forbid(&["src/session", "src/api", "src/track", "relay/src"], &["draft1", "Draft1", "Version::"]);
+    let folders = ["src/session", "src/api", "src/track", "relay/src"];
+    // To name all of them is to name none.
+    forbid_but(&folders, &["draft1", "Draft1", "Version::"], "Version::ALL");
 }
 
 #[test]

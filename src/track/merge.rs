@@ -323,6 +323,10 @@ impl<T> Merge<T> {
         if let Some(cause) = cause.filter(|_| hole.end.reaches(from)) {
             self.gap(from, hole.end, cause);
         }
+        if broken.is_some() && self.next.object > 0 && self.next < hole.start {
+            // Whether there is more of the group is as unknown as before.
+            self.passed = Some(self.next);
+        }
         let is_empty = !hole.found && !is_rest && hole.end.reaches(hole.start);
         self.empty_holes = self.empty_holes.saturating_add(u32::from(is_empty));
         self.settled = hole.then;
