@@ -34,6 +34,9 @@ use settings::{Auth, LogFormat, Settings};
 const PORT: u16 = 4443;
 /// How many requests a session may have open, unless something else is said.
 const MAX_REQUESTS: u32 = 1_000;
+/// How much of a session may be unread, unless something else is said: what is held of it besides is a multiple, for the
+/// packets in which it came are not given back before all of their bytes are read.
+const MAX_UNREAD: u32 = 4 * 1024 * 1024;
 /// How long sessions have to leave, unless something else is said.
 const DRAIN_TIME: Duration = Duration::from_secs(5);
 /// How long sessions have to say why they end, before the connections below them are closed.
@@ -151,7 +154,7 @@ fn server_options(settings: &Settings) -> Result<ServerOptions, Failure> {
         Some(size) => {
             u32::try_from(size.as_u64()).map_err(|_| Failure::input("max-unread must be less than 4 GiB"))?
         }
-        None => options.max_unread_bytes,
+        None => MAX_UNREAD,
     };
     match options.addresses.iter().find(|address| !address.ip().is_loopback()) {
         Some(address) if settings.auth.is_none() => Err(Failure::input(format!(

@@ -75,7 +75,7 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "COUNT", env = "MOQT_RELAY_MAX_NAMESPACES")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) max_namespaces: Option<usize>,
-    /// How many bytes of each session may be held unread [default: 16MiB]
+    /// How many bytes of each session may be held unread, of which a path carries no more in a round trip [default: 4MiB]
     #[arg(long, value_name = "SIZE", env = "MOQT_RELAY_MAX_UNREAD")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) max_unread: Option<ByteSize>,
