@@ -16,7 +16,9 @@
 //! Object ID Gap tell (draft-14 §11.3, §11.4, draft-16 §11.4, §11.5), and a track whose holes have turned out empty thrice is
 //! not waited for any more.
 
+mod past;
 mod seen;
+mod sequence;
 
 #[cfg(test)]
 mod tests;
@@ -26,7 +28,9 @@ use std::time::Duration;
 
 use moqingbird_wire::model::{EndLocation, Location};
 
+use self::past::Past;
 use self::seen::Seen;
+use self::sequence::Left;
 use super::{Gap, GapCause, Order};
 use crate::session::Instant;
 
@@ -36,8 +40,6 @@ const REORDER: Duration = Duration::from_millis(250);
 const SPARSE: u32 = 3;
 /// How many objects without a stream wait for their turn.
 const MAX_LOOSE: usize = 1024;
-/// Of how many groups it is remembered where they were left.
-const LEFT: usize = 64;
 
 /// What comes out.
 #[derive(Debug, PartialEq, Eq)]
@@ -105,36 +107,6 @@ pub(super) struct Merge<T> {
     /// Nothing more begins.
     over: bool,
     deadline: Option<Instant>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Past {
-    /// It is on its way, up to this location; it has last moved then. Perhaps it is only a hole of the live part.
-    Coming { end: Location, moved: Instant, hole: Option<Hole> },
-    /// There is no more of it.
-    Over,
-}
-
-/// Something that is missing in the live part, and was asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Hole {
-    /// If it is not to be had, the gap begins here: before, nobody knows that there is anything.
-    start: Location,
-    end: EndLocation,
-    /// Where the sequence goes on.
-    then: Location,
-    cause: GapCause,
-    /// Something of it has come.
-    found: bool,
-}
-
-/// A group that was left.
-#[derive(Clone, Copy, Debug)]
-struct Left {
-    /// What precedes this has come, or was told as a gap.
-    at: Location,
-    /// It was fetched: a stream of it that comes behind its time need bring nothing new.
-    fetched: bool,
 }
 
 #[derive(Debug)]
@@ -226,143 +198,6 @@ impl<T> Merge<T> {
         self.start = start;
         self.next = start;
         self.seen = Seen::new(start);
-    }
-
-    // --- the past ---
-
-    /// The next object of the past.
-    pub(super) fn past_object(&mut self, now: Instant, arrived: Arrived<T>) {
-        let Past::Coming { end, hole, .. } = self.past else { return };
-        self.past = Past::Coming { end, moved: now, hole: hole.map(|hole| Hole { found: true, ..hole }) };
-        let Arrived { location, content, .. } = arrived;
-        if hole.is_none()
-            && self.passed.is_some_and(|passed| passed <= location && passed.group == location.group)
-            && location < self.next
-        {
-            // There was more of the group, and its turn is over.
-            let end = EndLocation { group: location.group, object: Some(location.object) };
-            self.gap(location, end, GapCause::TooLate);
-        }
-        let fresh = location <= end
-            && match self.order {
-                Order::Sequence => location >= self.next,
-                Order::Arrival => self.seen.add(location),
-            };
-        if fresh {
-            if self.next.object > 0 && location.group > self.next.group {
-                self.leave_at(true);
-            }
-            self.next = behind(location).max(self.next);
-            if let Some(content) = content {
-                self.out.push_back(Output::Object(location, content));
-            }
-        }
-    }
-
-    /// Of the past up to `end` nothing more is known.
-    pub(super) fn past_unknown(&mut self, now: Instant, end: Location) {
-        if let Past::Coming { end: last, hole, .. } = self.past {
-            self.past = Past::Coming { end: last, moved: now, hole };
-            self.gap_to(end.min(last), GapCause::Unknown);
-        }
-    }
-
-    /// The past is complete, or breaks off here.
-    pub(super) fn past_over(&mut self, now: Instant, broken: Option<GapCause>) {
-        let Past::Coming { end, hole, .. } = self.past else { return };
-        self.past = Past::Over;
-        // What waited for it is not late on that account.
-        for group in self.groups.values_mut() {
-            group.begun = now;
-        }
-        if let Some(hole) = hole {
-            return self.hole_over(now, hole, broken);
-        }
-        if broken == Some(GapCause::Incomplete) && self.order == Order::Sequence && self.passed.is_none() {
-            let (start, cause) = (self.next, GapCause::Incomplete);
-            let last = EndLocation { group: end.group, object: Some(end.object) };
-            let hole = Hole { start, end: last, then: start.max(behind(end)), cause, found: false };
-            if last.reaches(start) && self.ask(now, hole) {
-                return;
-            }
-        }
-        let passed = self.passed.take();
-        if let Some(cause) = broken {
-            if let Some(passed) = passed {
-                self.gap(passed, EndLocation { group: passed.group, object: None }, cause);
-            }
-            self.gap_to(end, cause);
-        }
-        self.next = self.next.max(behind(end));
-        if self.order == Order::Arrival {
-            self.seen.settle(end);
-        }
-        if self.order == Order::Arrival {
-            self.release();
-        }
-    }
-
-    /// All that is to be had of a hole has come. What broke off on the way is asked for again.
-    fn hole_over(&mut self, now: Instant, hole: Hole, broken: Option<GapCause>) {
-        let left = hole.end.reaches(self.next);
-        if broken == Some(GapCause::Incomplete)
-            && hole.found
-            && left
-            && self.ask(now, Hole { found: false, ..hole })
-        {
-            return;
-        }
-        // Of a group whose stream broke off, and whose rest its publisher does not have either, something is missing.
-        let is_rest = hole.cause == GapCause::Incomplete && hole.end.object.is_none();
-        let cause = match broken {
-            Some(GapCause::Declined) => Some(hole.cause),
-            None if is_rest && !hole.found => Some(hole.cause),
-            broken => broken,
-        };
-        let from = self.next.max(hole.start);
-        if let Some(cause) = cause.filter(|_| hole.end.reaches(from)) {
-            self.gap(from, hole.end, cause);
-        }
-        if broken.is_some() && self.next.object > 0 && self.next < hole.start {
-            // Whether there is more of the group is as unknown as before.
-            self.passed = Some(self.next);
-        }
-        let is_empty = !hole.found && !is_rest && hole.end.reaches(hole.start);
-        self.empty_holes = self.empty_holes.saturating_add(u32::from(is_empty));
-        self.settled = hole.then;
-    }
-
-    /// Asks for a hole that begins where the sequence is. Whether that can be.
-    fn ask(&mut self, now: Instant, hole: Hole) -> bool {
-        if !self.may_ask || self.empty_holes >= SPARSE {
-            return false;
-        }
-        let end = Location::new(hole.end.group, hole.end.object.unwrap_or(u64::MAX));
-        self.past = Past::Coming { end, moved: now, hole: Some(hole) };
-        self.out.push_back(Output::Ask(self.next, hole.end));
-        true
-    }
-
-    /// By arrival, what waited for the past waits no longer.
-    fn release(&mut self) {
-        let numbers: Vec<u64> = self.streams.keys().copied().collect();
-        numbers.into_iter().for_each(|number| self.want(number));
-        for (&id, group) in &mut self.groups {
-            for (object, held) in std::mem::take(&mut group.held) {
-                let location = Location::new(id, object);
-                self.loose -= usize::from(held.stream.is_none());
-                if let Some(content) = held.content.filter(|_| self.seen.add(location)) {
-                    self.out.push_back(Output::Object(location, content));
-                }
-            }
-        }
-    }
-
-    fn gap_to(&mut self, end: Location, cause: GapCause) {
-        if self.next <= end {
-            self.gap(self.next, EndLocation { group: end.group, object: Some(end.object) }, cause);
-            self.next = behind(end);
-        }
     }
 
     // --- the live part ---
@@ -514,187 +349,6 @@ impl<T> Merge<T> {
         true
     }
 
-    // --- by sequence ---
-
-    fn sequence(&mut self, now: Instant) -> bool {
-        let current = self.next.group;
-        for id in self.groups.range(..current).map(|(id, _)| *id).collect::<Vec<_>>() {
-            self.behind_its_time(id);
-        }
-        if !self.out.is_empty() {
-            return true;
-        }
-        let later = self.begun_after(current);
-        if !self.groups.contains_key(&current) {
-            return self.next_group(now, later);
-        }
-        if self.is_late(now, later) && !self.is_settled(current) {
-            self.leave_group(current);
-            self.gap(self.next, EndLocation { group: current, object: None }, GapCause::TooLate);
-            self.go_to(current.saturating_add(1));
-            return true;
-        }
-        self.feed(current);
-        self.within(now, current, later)
-    }
-
-    /// What came behind its time is of no use, but for the streams that bring it. If the group was fetched, they may bring
-    /// nothing that has not come.
-    fn behind_its_time(&mut self, id: u64) {
-        let (fetched, left) = (self.left_at(id, true), self.left_at(id, false));
-        let Some(group) = self.groups.get_mut(&id) else { return };
-        let known = |at: Location| group.held.last_key_value().is_none_or(|(object, _)| *object < at.object);
-        match (group.open > 0 || !group.held.is_empty(), fetched) {
-            (true, Some(at)) if known(at) => {
-                let held = std::mem::take(&mut group.held);
-                self.loose -= held.into_values().filter(|held| held.stream.is_none()).count();
-                self.feed(id);
-            }
-            (true, _) if id >= self.start.group => self.too_late(left.unwrap_or(Location::new(id, 0))),
-            _ => self.leave_group(id),
-        }
-    }
-
-    /// The rest of a group comes behind its time.
-    fn too_late(&mut self, from: Location) {
-        self.leave_group(from.group);
-        self.gap(from, EndLocation { group: from.group, object: None }, GapCause::TooLate);
-    }
-
-    /// Where a group was left that was fetched, or any.
-    fn left_at(&self, group: u64, fetched: bool) -> Option<Location> {
-        let left = self.left.iter().find(|left| left.at.group == group);
-        left.filter(|left| left.fetched || !fetched).map(|left| left.at)
-    }
-
-    /// The group that the sequence is in is left.
-    fn leave_at(&mut self, fetched: bool) {
-        self.left.push_front(Left { at: self.next, fetched });
-        self.left.truncate(LEFT);
-    }
-
-    /// Gives the next object of the current group, if its turn has come, or leaves the group when it is done.
-    fn within(&mut self, now: Instant, current: u64, later: Option<Instant>) -> bool {
-        let (next, sparse, over) = (self.next, self.empty_holes >= SPARSE, self.over);
-        let settled = self.settled;
-        let crowded = self.loose > MAX_LOOSE;
-        let Some(group) = self.groups.get_mut(&current) else { return false };
-        let Some((&object, held)) = group.held.first_key_value() else {
-            return match group.open {
-                0 => self.leave_if_done(now, current, later),
-                _ => false,
-            };
-        };
-        if object > next.object {
-            let explained = object.saturating_sub(held.prior_objects) <= next.object
-                || Location::new(current, object) <= settled;
-            let on_stream = held.stream.is_some();
-            let heads = group.held.values().filter(|held| held.stream.is_some()).count();
-            let since = *group.waiting.get_or_insert(now);
-            if !explained {
-                // A stream that is open may bring what is missing.
-                if heads < group.open {
-                    return false;
-                }
-                let hopeless = sparse || over || crowded || group.broken.is_some();
-                if !hopeless && now < since + REORDER {
-                    self.wait_until(since + REORDER);
-                    return false;
-                }
-                let cause = group.broken.unwrap_or(GapCause::NotReceived);
-                let end = EndLocation { group: current, object: Some(object - 1) };
-                let then = Location::new(current, object);
-                if on_stream
-                    && is_recoverable(cause)
-                    && self.ask(now, Hole { start: next, end, then, cause, found: false })
-                {
-                    return true;
-                }
-                self.empty_holes = self.empty_holes.saturating_add(1);
-                self.gap(next, end, cause);
-            }
-        }
-        self.deliver(current, object);
-        true
-    }
-
-    fn deliver(&mut self, current: u64, object: u64) {
-        let Some(group) = self.groups.get_mut(&current) else { return };
-        group.waiting = None;
-        let Some(Held { stream, content, .. }) = group.held.remove(&object) else { return };
-        self.loose -= usize::from(stream.is_none());
-        let location = Location::new(current, object);
-        if location >= self.next {
-            self.next = behind(location);
-            if let Some(content) = content {
-                self.out.push_back(Output::Object(location, content));
-            }
-        }
-        stream.into_iter().for_each(|number| self.want(number));
-    }
-
-    /// The current group has no open stream and nothing held.
-    fn leave_if_done(&mut self, now: Instant, current: u64, later: Option<Instant>) -> bool {
-        let Some(group) = self.groups.get(&current) else { return false };
-        let then = Location::new(current.saturating_add(1), 0);
-        let ended = group.end.is_some_and(|end| end < self.next.object) || self.settled >= then;
-        if let Some(cause) = group.broken.filter(|_| !ended) {
-            let (start, end) = (self.next, EndLocation { group: current, object: None });
-            if is_recoverable(cause) && self.ask(now, Hole { start, end, then, cause, found: false }) {
-                return true;
-            }
-            self.gap(start, end, cause);
-        } else if !ended && later.is_none() {
-            return false;
-        }
-        self.groups.remove(&current);
-        self.go_to(current.saturating_add(1));
-        true
-    }
-
-    /// Nothing of the current group is there: on to the next that has begun, if that is certain or has waited long enough.
-    fn next_group(&mut self, now: Instant, later: Option<Instant>) -> bool {
-        let current = self.next.group;
-        let Some((&id, group)) = self.groups.range(current..).next() else { return false };
-        // What its first object says of the groups before.
-        let prior = group.prior_groups;
-        let known = group.open == 0 || !group.held.is_empty();
-        let explained = id.saturating_sub(prior) <= current || Location::new(id, 0) <= self.settled;
-        self.feed(id);
-        let hopeless = self.over || self.empty_holes >= SPARSE || self.loose > MAX_LOOSE;
-        let limit = later.map(|later| later + REORDER);
-        if !(known && (explained || hopeless)) && limit.is_none_or(|limit| now < limit) {
-            limit.into_iter().for_each(|limit| self.wait_until(limit));
-            return false;
-        }
-        if explained {
-            self.go_to(id);
-            return true;
-        }
-        // Within a group it is only unknown whether there is more of it.
-        let from = if self.next.object == 0 { current } else { current.saturating_add(1) };
-        let (start, end) = (Location::new(from, 0), EndLocation { group: id - 1, object: None });
-        let (cause, then) = (GapCause::NotReceived, Location::new(id, 0));
-        if self.ask(now, Hole { start, end, then, cause, found: false }) {
-            return true;
-        }
-        if self.next.object > 0 {
-            self.passed = Some(self.next);
-        }
-        if from < id && id.saturating_sub(prior) > from {
-            self.empty_holes = self.empty_holes.saturating_add(1);
-            self.gap(start, end, cause);
-        }
-        self.go_to(id);
-        true
-    }
-
-    fn go_to(&mut self, group: u64) {
-        let fetched = self.settled >= Location::new(self.next.group.saturating_add(1), 0);
-        self.leave_at(fetched);
-        self.next = Location::new(group, 0);
-    }
-
     // --- of both ---
 
     fn group(&mut self, now: Instant, id: u64) -> &mut Group<T> {
@@ -774,11 +428,6 @@ impl<T> Merge<T> {
 
 fn group_is_done<T>(groups: &BTreeMap<u64, Group<T>>, id: u64) -> bool {
     groups.get(&id).is_none_or(|group| group.open == 0)
-}
-
-/// Whether what is missing for this reason may be had by asking.
-const fn is_recoverable(cause: GapCause) -> bool {
-    matches!(cause, GapCause::Incomplete | GapCause::NotReceived)
 }
 
 /// The location that follows within the group.
