@@ -1,5 +1,6 @@
 //! Structures that several messages of several drafts share, written once.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -31,8 +32,10 @@ pub(crate) fn namespace(
         return Err(DecodeError::new(field, Fault::Invalid("a namespace has at least one field"), start));
     }
     // Every field takes a byte at least, so the bytes at hand bound what is allocated.
-    let mut fields = Vec::with_capacity((count as usize).min(r.remaining()));
-    for _ in 0..count {
+    let room = (count as usize).min(r.remaining());
+    let mut fields: Arc<[Bytes]> = std::iter::repeat_n(Bytes::new(), room).collect();
+    let slots = Arc::get_mut(&mut fields).unwrap_or_default();
+    for index in 0..count as usize {
         let at = r.offset();
         let bytes = r.prefixed(TrackNamespace::MAX_BYTES as u64, field)?;
         if bytes.is_empty() && !limits.empty_fields {
@@ -42,9 +45,11 @@ pub(crate) fn namespace(
                 at,
             ));
         }
-        fields.push(bytes);
+        if let Some(slot) = slots.get_mut(index) {
+            *slot = bytes;
+        }
     }
-    TrackNamespace::new(fields)
+    TrackNamespace::shared(fields)
         .map_err(|_| DecodeError::new(field, Fault::Invalid("a namespace has at most 4096 bytes"), start))
 }
 

@@ -25,7 +25,11 @@ impl TrackNamespace {
     /// # Errors
     /// More than [`Self::MAX_FIELDS`] fields, or more than [`Self::MAX_BYTES`] bytes.
     pub fn new<F: Into<Bytes>>(fields: impl IntoIterator<Item = F>) -> Result<Self, NameError> {
-        let fields: Arc<[Bytes]> = fields.into_iter().map(Into::into).collect();
+        Self::shared(fields.into_iter().map(Into::into).collect())
+    }
+
+    /// As [`TrackNamespace::new`], of fields that are shared already.
+    pub(crate) fn shared(fields: Arc<[Bytes]>) -> Result<Self, NameError> {
         if fields.len() > Self::MAX_FIELDS {
             return Err(NameError::TooManyFields(fields.len()));
         }
