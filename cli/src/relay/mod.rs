@@ -149,6 +149,7 @@ fn server_options(settings: &Settings) -> Result<ServerOptions, Failure> {
             ));
         }
     };
+    options.congestion = settings.congestion.unwrap_or_default();
     options.max_streams = settings.max_streams.unwrap_or(options.max_streams);
     options.max_unread_bytes = match settings.max_unread {
         Some(size) => {

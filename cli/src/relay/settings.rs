@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use bytesize::ByteSize;
 use clap::ValueEnum;
 use humantime::Duration;
+use moqingbird::CongestionControl;
 use moqingbird_interop::Drafts;
 use serde::{Deserialize, Serialize};
 
@@ -51,6 +52,11 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "auto|always|never", env = "MOQT_RELAY_RETRY")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) retry: Option<Retry>,
+    /// How fast the relay sends: cubic and newreno slow down at every loss, bbr at what the path carries; to subscribers over
+    /// paths that lose packets bbr is sooner [default: cubic]
+    #[arg(long, value_name = "cubic|newreno|bbr", env = "MOQT_RELAY_CONGESTION")]
+    #[serde(with = "text", skip_serializing_if = "Option::is_none")]
+    pub(crate) congestion: Option<CongestionControl>,
     /// How many sessions there may be [default: 10000]
     #[arg(long, value_name = "COUNT", env = "MOQT_RELAY_MAX_SESSIONS")]
     #[serde(skip_serializing_if = "Option::is_none")]

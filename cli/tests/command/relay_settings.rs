@@ -70,6 +70,8 @@ async fn what_is_printed_can_be_read_again() {
         "127.0.0.1:0",
         "--retry",
         "always",
+        "--congestion",
+        "bbr",
         "--max-sessions",
         "7",
         "--max-sessions-per-address",
