@@ -153,9 +153,7 @@ impl Guard {
             other => other.reject(RequestError::new(RequestErrorCode::NotSupported, "not supported")),
         }
     }
-}
 
-impl Guard {
     /// Why no more namespaces are taken, if none are (draft-14 §12.3.1, draft-16 §12.3.1).
     fn too_many(&self, by: Operation) -> Option<RequestError> {
         let limit = self.max_namespaces;

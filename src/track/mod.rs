@@ -32,11 +32,11 @@
 //! passes; an object is read while it is still being written. Payload is never copied for a reader: all share the slices that
 //! the writer hands in. What goes to subscribers is encoded once a draft, with small payload copied behind its header.
 //!
-//! Memory is bounded by [`TrackOptions`], that of many tracks together by a [`Budget`]: before something new is kept, the oldest objects of the oldest group give way,
-//! those that somebody has read before those that nobody has. A reader that had not come so far is told
-//! [`TooFarBehind`](SubgroupEnd::TooFarBehind) for that subgroup, and goes on with the next. Whoever feeds a writer
-//! from a network waits for [`Writer::ready`] before it reads on: a fast publisher is then held back at the pace of the
-//! fastest reader, which misses nothing.
+//! Memory is bounded by [`TrackOptions`], that of many tracks together by a [`Budget`]: before something new is kept, the
+//! oldest objects of the oldest group give way, those that somebody has read before those that nobody has. A reader that had
+//! not come so far is told [`TooFarBehind`](SubgroupEnd::TooFarBehind) for that subgroup, and goes on with the next. Whoever
+//! feeds a writer from a network waits for [`Writer::ready`] before it reads on: a fast publisher is then held back at the
+//! pace of the fastest reader, which misses nothing.
 
 mod budget;
 mod event;

@@ -115,20 +115,26 @@ async fn an_address_for_http_that_is_taken_is_named() {
     assert!(output.err.contains(&relay.http), "{}", output.err);
 }
 
-#[tokio::test]
-async fn sigterm_waits_for_those_who_are_there_and_turns_newcomers_away() {
-    let relay = Watched::start(&["--drain-time", "60s"]).await;
+/// A relay that a publisher is at and that was told to end, and the publisher.
+async fn draining(drain_time: &str) -> (Watched, Running, String) {
+    let relay = Watched::start(&["--drain-time", drain_time]).await;
     let url = format!("moqt://{}/", relay.address);
     let mut publisher = Running::start_with_stdin(&["pub", &url, "live", "lines", "--insecure"]);
     publisher.write("hello\n").await;
     relay.has("moqt_namespaces 1").await;
     relay.running.signal("TERM").await;
-    let draining = async {
+    let drains = async {
         while relay.get("/health").await != (503, "draining\n".to_owned()) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    timeout(LIMIT, draining).await.expect("the relay drains");
+    timeout(LIMIT, drains).await.expect("the relay drains");
+    (relay, publisher, url)
+}
+
+#[tokio::test]
+async fn sigterm_waits_for_those_who_are_there_and_turns_newcomers_away() {
+    let (relay, publisher, url) = draining("60s").await;
     let refused = run(&["sub", &url, "live", "lines", "--insecure"]).await;
     assert_eq!(refused.status, 1);
     assert!(refused.err.contains("refused"), "{}", refused.err);
@@ -139,18 +145,7 @@ async fn sigterm_waits_for_those_who_are_there_and_turns_newcomers_away() {
 
 #[tokio::test]
 async fn a_second_signal_ends_the_relay_at_once() {
-    let relay = Watched::start(&["--drain-time", "1h"]).await;
-    let url = format!("moqt://{}/", relay.address);
-    let mut publisher = Running::start_with_stdin(&["pub", &url, "live", "lines", "--insecure"]);
-    publisher.write("hello\n").await;
-    relay.has("moqt_namespaces 1").await;
-    relay.running.signal("TERM").await;
-    let draining = async {
-        while relay.get("/health").await.0 != 503 {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    timeout(LIMIT, draining).await.expect("the relay drains");
+    let (relay, _publisher, _) = draining("1h").await;
     relay.running.signal("TERM").await;
     assert_eq!(relay.running.end().await.status, 0);
 }
