@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use moqingbird_wire::model::SessionErrorCode;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
@@ -166,6 +167,7 @@ impl Client {
             stopped,
             backoff,
             leaving: JoinSet::new(),
+            left: Vec::new(),
         };
         Self { state, stop, task: Some(tokio::spawn(keeper.run(first))) }
     }
@@ -209,7 +211,8 @@ impl Client {
         }
     }
 
-    /// Closes the session and connects no more. Waits until the server knows, for a second at most.
+    /// Closes the session, with one that it has just left for it, and connects no more. Waits until the servers know, for a
+    /// second at most.
     pub async fn close(mut self, code: SessionErrorCode, reason: &str) {
         self.stop.send_replace(Some((code, reason.to_owned())));
         if let Some(task) = self.task.take() {
@@ -238,6 +241,8 @@ struct Keeper {
     stopped: watch::Receiver<Option<(SessionErrorCode, String)>>,
     backoff: Backoff,
     leaving: JoinSet<()>,
+    /// The sessions that are being left.
+    left: Vec<Session>,
 }
 
 impl Keeper {
@@ -250,21 +255,28 @@ impl Keeper {
                 None => std::future::pending().await,
             }
         };
-        let error = tokio::select! {
-            (code, reason) = told => {
-                let session = match &*self.state.borrow() {
-                    ClientState::Connected { session, .. } => Some(session.clone()),
-                    _ => None,
-                };
-                if let Some(session) = session {
-                    session.close(code, &reason);
-                    let _ = timeout(FAREWELL, session.drained()).await;
-                }
+        let ended = tokio::select! {
+            why = told => Err(why),
+            error = self.keep(first) => Ok(error),
+        };
+        let error = match ended {
+            Ok(error) => Some(error),
+            Err((code, reason)) => {
+                self.close(code, &reason).await;
                 None
             }
-            error = self.keep(first) => Some(error),
         };
         self.state.send_replace(ClientState::Stopped { error });
+    }
+
+    /// Closes every session that there is, and waits until their peers know.
+    async fn close(&mut self, code: SessionErrorCode, reason: &str) {
+        let mut sessions = std::mem::take(&mut self.left);
+        if let ClientState::Connected { session, .. } = &*self.state.borrow() {
+            sessions.push(session.clone());
+        }
+        sessions.iter().for_each(|session| session.close(code, reason));
+        let _ = timeout(FAREWELL, join_all(sessions.iter().map(Session::drained))).await;
     }
 
     /// Connects again and again; returns when it gives up.
@@ -332,6 +344,8 @@ impl Keeper {
             let delay = self.backoff.next_delay();
             sleep(delay.min(Duration::from_millis(100) * self.backoff.attempts().min(100))).await;
         }
+        self.left.retain(|left| left.close_reason().is_none());
+        self.left.push(session.clone());
         self.leaving.spawn(see_off(session, attached));
         None
     }

@@ -293,18 +293,39 @@ async fn goaway_is_followed_to_the_new_uri_without_gap_or_duplicate() {
         let ((session, _attached), ()) = tokio::join!(new.accept(), numbers(&mut reader, 2..5));
         write(&writer, 5..7);
         numbers(&mut reader, 5..7).await;
-        let is_at_new = |client: &Client| match client.state() {
-            ClientState::Connected { url, .. } => assert_eq!(*url, new.url(transport)),
-            other => panic!("{other:?}"),
+        // The server has its session before the client does.
+        let is_at_new = async || {
+            client.connected().await.unwrap();
+            match client.state() {
+                ClientState::Connected { url, .. } => assert_eq!(*url, new.url(transport)),
+                other => panic!("{other:?}"),
+            }
         };
-        is_at_new(&client);
+        is_at_new().await;
 
         // No URI is the one that it is at, not the one that it began with.
         session.go_away("").unwrap();
         write(&writer, 7..9);
         let ((_session, _attached), ()) = tokio::join!(new.accept(), numbers(&mut reader, 7..9));
-        is_at_new(&client);
+        is_at_new().await;
         assert_eq!(reader.gaps(), 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_client_that_ends_on_its_way_to_another_server_takes_leave_of_the_first() {
+    in_each_network(|transport, version| async move {
+        let origin = Origin::new();
+        let [first, nowhere] = [0, 1].map(|_| Serving::new(&origin, &ServerOptions::default()));
+        let elsewhere = nowhere.url(transport);
+        drop(nowhere);
+        let mut client = Client::start(first.url(transport), quick(version), &Origin::new());
+        let (session, _attached) = first.accept().await;
+        session.go_away(&elsewhere.to_string()).unwrap();
+        while !matches!(client.changed().await, ClientState::Connecting { url, .. } if *url == elsewhere) {}
+        client.close(SessionErrorCode::NoError, "done").await;
+        assert!(session.closed().await.to_string().contains("done"));
     })
     .await;
 }

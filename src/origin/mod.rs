@@ -96,6 +96,11 @@ impl Origin {
 
     /// Reads a track, whoever has it: this origin, a peer that announces the namespace, or else any peer. Nothing need be
     /// announced. The subscription goes on over whatever session is there, and waits while there is none.
+    ///
+    /// A session has one subscription to a track at a time (draft-14 §5.1, draft-16 §5.1): a second one to the same track of
+    /// the same peer fails with [`ReadError::Misuse`](crate::track::ReadError::Misuse). Where several parts of a program read
+    /// a remote track, one subscribes and writes into a [`Writer`](crate::track::Writer), whose
+    /// [`Track`](crate::track::Track) has any number of readers.
     pub fn subscribe(&self, track: FullTrackName, options: ReadOptions) -> TrackSubscription {
         let provider = Finder { shared: Arc::clone(&self.shared), track: track.clone() };
         TrackSubscription::following(track, options, Arc::new(provider))
